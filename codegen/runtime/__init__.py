@@ -1,0 +1,1 @@
+"""What generated code calls. Generated code declares; the runtime behaves."""
