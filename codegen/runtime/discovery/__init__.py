@@ -1,0 +1,7 @@
+"""Discovery on etcd: leases that come back, watches that never end, and who is alive."""
+
+from codegen.runtime.discovery.etcd import Entry, Etcd
+from codegen.runtime.discovery.instances import Instance, Instances, register
+from codegen.runtime.discovery.lease import Lease
+
+__all__ = ["Entry", "Etcd", "Instance", "Instances", "Lease", "register"]

@@ -1,0 +1,1 @@
+"""Message processing: what follows an accepted event."""
