@@ -6,6 +6,7 @@ isort:skip_file
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from im.logic.v1 import message_pb2 as _message_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -31,6 +32,7 @@ class ConversationEvent(_message.Message):
     SENDER_ID_FIELD_NUMBER: _builtins.int
     ORIGIN_SESSION_FIELD_NUMBER: _builtins.int
     MIN_READER_VERSION_FIELD_NUMBER: _builtins.int
+    TOMBSTONE_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
     """The conversation."""
@@ -51,6 +53,10 @@ class ConversationEvent(_message.Message):
         """When it was accepted."""
 
     @_builtins.property
+    def tombstone(self) -> _message_pb2.Tombstone:
+        """Set in storage where the number turned out to have no content of its own; never in the stream."""
+
+    @_builtins.property
     def message(self) -> Global___MessageAccepted:
         """A message was sent."""
 
@@ -65,11 +71,12 @@ class ConversationEvent(_message.Message):
         sender_id: _builtins.int = ...,
         origin_session: _builtins.str = ...,
         min_reader_version: _builtins.int = ...,
+        tombstone: _message_pb2.Tombstone | None = ...,
         message: Global___MessageAccepted | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "event", b"event", "message", b"message"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "event", b"event", "message", b"message", "tombstone", b"tombstone"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "created_at", b"created_at", "epoch", b"epoch", "event", b"event", "id", b"id", "message", b"message", "min_reader_version", b"min_reader_version", "origin_session", b"origin_session", "sender_id", b"sender_id", "seq", b"seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "created_at", b"created_at", "epoch", b"epoch", "event", b"event", "id", b"id", "message", b"message", "min_reader_version", b"min_reader_version", "origin_session", b"origin_session", "sender_id", b"sender_id", "seq", b"seq", "tombstone", b"tombstone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["message"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
