@@ -1,0 +1,1 @@
+"""What the tiers share at rest: tables, keys and scripts."""
