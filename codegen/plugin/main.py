@@ -1,0 +1,60 @@
+"""`protoc-gen-idiom`: a CodeGeneratorRequest in, files or mistakes out."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, cast
+
+from protobuf import maximum_supported_edition, minimum_supported_edition
+from protobuf.wkt.google.protobuf.compiler.plugin_pb import CodeGeneratorRequest, CodeGeneratorResponse
+
+from codegen.plugin.ir import Output, Schema
+from codegen.plugin.mistakes import SchemaError
+from codegen.plugin.parameters import ParameterError, Parameters, parse
+from codegen.plugin.resolve import resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a back end is given."""
+
+    schema: Schema
+    parameters: Parameters
+    request: CodeGeneratorRequest
+
+
+BackEnd = Callable[[Run], Iterable[Output]]
+
+_FEATURES: Final = (
+    CodeGeneratorResponse.Feature.PROTO3_OPTIONAL | CodeGeneratorResponse.Feature.SUPPORTS_EDITIONS
+)
+
+
+def main() -> None:
+    """Runs as a plugin of buf or protoc."""
+    request = CodeGeneratorRequest.from_binary(sys.stdin.buffer.read())
+    sys.stdout.buffer.write(respond(request).to_binary())
+
+
+def respond(request: CodeGeneratorRequest) -> CodeGeneratorResponse:
+    """Generates; mistakes of the schema and of the parameters become the response's error."""
+    try:
+        parameters = parse(request.parameter)
+        run = Run(resolve(request, parameters.include), parameters, request)
+        outputs = [output for name in parameters.emit for output in back_end(name)(run)]
+    except (ParameterError, SchemaError) as error:
+        return CodeGeneratorResponse(error=str(error))
+    return CodeGeneratorResponse(
+        supported_features=int(_FEATURES),
+        minimum_edition=minimum_supported_edition,
+        maximum_edition=maximum_supported_edition,
+        file=[CodeGeneratorResponse.File(name=output.path, content=output.content) for output in outputs],
+    )
+
+
+def back_end(name: str) -> BackEnd:
+    """The function `generate` of the module of that name."""
+    return cast("BackEnd", importlib.import_module(f"codegen.plugin.{name}").generate)

@@ -1,0 +1,67 @@
+"""Parameters of the plugin, as `opt:` of buf.gen.yaml gives them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+BACK_ENDS: Final = (
+    "messages",
+    "grpc",
+    "rpc",
+    "stream",
+    "consumer",
+    "socket",
+    "errors",
+    "closes",
+    "routes",
+    "descriptors",
+    "es",
+    "openapi",
+)
+"""Names for `emit`; each is a module of this package."""
+
+
+class ParameterError(ValueError):
+    """A parameter that cannot be understood; the text is a sentence."""
+
+
+@dataclass(slots=True)
+class Parameters:
+    """What buf.gen.yaml asks for."""
+
+    emit: list[str] = field(default_factory=list)
+    """Back ends to run, in order: `emit=rpc`, once for each."""
+    include: list[str] = field(default_factory=list)
+    """Prefixes of the files for which output is wanted: `include=shop/`. Without any, all files."""
+    values: dict[str, str] = field(default_factory=dict)
+    """Everything else, for back ends: `descriptors=shop.descriptors`."""
+
+    def required(self, name: str) -> str:
+        """A value that a back end cannot do without."""
+        try:
+            return self.values[name]
+        except KeyError:
+            raise ParameterError(f"The parameter {name}=... is missing.") from None
+
+
+def parse(text: str) -> Parameters:
+    """Reads `key=value,key=value`."""
+    parameters = Parameters()
+    for token in filter(None, text.split(",")):
+        key, separator, value = token.partition("=")
+        if not separator:
+            raise ParameterError(f"The parameter '{token}' has no value; parameters are key=value.")
+        if key == "emit":
+            parameters.emit.append(_back_end(value))
+        elif key == "include":
+            parameters.include.append(value)
+        else:
+            parameters.values[key] = value
+    return parameters
+
+
+def _back_end(name: str) -> str:
+    if name not in BACK_ENDS:
+        raise ParameterError(f"emit={name}: there are only {', '.join(BACK_ENDS)}.")
+    return name
