@@ -1,1 +1,1 @@
-"""What the tiers share at rest: tables, keys and scripts."""
+"""What the tiers keep: Redis keys and scripts, tables and migrations."""

@@ -1,0 +1,1 @@
+"""Partitioned streams: batches in, fenced batches out. See docs/streams.md."""
