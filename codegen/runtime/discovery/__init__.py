@@ -1,7 +1,8 @@
 """Discovery on etcd: leases that come back, watches that never end, and who is alive."""
 
-from codegen.runtime.discovery.etcd import Entry, Etcd
+from codegen.runtime.discovery.etcd import Etcd
 from codegen.runtime.discovery.instances import Instance, Instances, register
 from codegen.runtime.discovery.lease import Lease
+from codegen.runtime.discovery.watch import Entry
 
 __all__ = ["Entry", "Etcd", "Instance", "Instances", "Lease", "register"]
