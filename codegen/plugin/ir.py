@@ -1,8 +1,8 @@
 """What a schema says, resolved and checked: the one input of every back end.
 
 `codegen.plugin.resolve` builds it from descriptors. Messages, fields and enums stay `protobuf` descriptors
-(`DescMessage`, `DescField`, `DescEnum`): they are typed already. Everything that options add is here. A back end
-may trust what it finds: whatever could be wrong was reported before it runs.
+(`DescMessage`, `DescField`, `DescEnum`): they are typed already. Everything that options add is here. A back
+end may trust what it finds: whatever could be wrong was reported before it runs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from protobuf import DescEnum, DescEnumValue, DescField, DescFile, DescMessage, DescMethod, DescOneof, DescService
+from protobuf import (
+    DescEnum,
+    DescEnumValue,
+    DescField,
+    DescFile,
+    DescMessage,
+    DescMethod,
+    DescOneof,
+    DescService,
+)
 
 from codegen.plugin.template import Template
 
@@ -43,7 +52,7 @@ class Variable:
     start: int
     """Index of its first segment in the template."""
     end: int
-    """Index after its last segment. Where `**` comes before, it counts from the end: -1 is the end of the path."""
+    """Index after its last segment. Behind `**` it counts from the end: -1 is the end of the path."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -304,12 +313,3 @@ class Schema:
 
 
 Described = DescEnum | DescEnumValue | DescField | DescMessage | DescMethod | DescOneof | DescService
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One generated file."""
-
-    path: str
-    """Relative to the output folder."""
-    content: str

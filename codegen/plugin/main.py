@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final, cast
 
 from protobuf import maximum_supported_edition, minimum_supported_edition
 from protobuf.wkt.google.protobuf.compiler.plugin_pb import CodeGeneratorRequest, CodeGeneratorResponse
 
-from codegen.plugin.ir import Output, Schema
+from codegen.plugin.backend import BackEnd, Run
 from codegen.plugin.mistakes import SchemaError
-from codegen.plugin.parameters import ParameterError, Parameters, parse
+from codegen.plugin.parameters import ParameterError, parse
 from codegen.plugin.resolve import resolve
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What a back end is given."""
-
-    schema: Schema
-    parameters: Parameters
-    request: CodeGeneratorRequest
-
-
-BackEnd = Callable[[Run], Iterable[Output]]
 
 _FEATURES: Final = (
     CodeGeneratorResponse.Feature.PROTO3_OPTIONAL | CodeGeneratorResponse.Feature.SUPPORTS_EDITIONS

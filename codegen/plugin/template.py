@@ -31,7 +31,7 @@ class TemplateVariable:
     field_path: tuple[str, ...]
     start: int
     end: int
-    """Index after the last segment. Where `**` comes before, it counts from the end: -1 is the end of the path, -2 one less."""
+    """Index after the last segment. Behind `**` it counts from the end: -1 is the end of the path."""
 
 
 @dataclass(frozen=True, slots=True)

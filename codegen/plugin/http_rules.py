@@ -1,0 +1,251 @@
+"""HTTP rules: `google.api.http`, see google/api/http.proto."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from protobuf import (
+    DescEnum,
+    DescField,
+    DescFieldValueList,
+    DescFieldValueMap,
+    DescMessage,
+    DescMethod,
+    ScalarType,
+)
+
+from codegen.plugin import vocabulary
+from codegen.plugin.ir import Binding, QueryParameter, Service, Variable
+from codegen.plugin.scope import Scope, field_named, is_enum, message_of, scalar_of
+from codegen.plugin.template import Template, TemplateError, TemplateVariable, parse
+from codegen.plugin.vocabulary import HttpOptions, HttpRule
+
+SCALAR_MESSAGES: Final = frozenset(
+    f"google.protobuf.{name}"
+    for name in (
+        "Timestamp",
+        "Duration",
+        "FieldMask",
+        "DoubleValue",
+        "FloatValue",
+        "Int64Value",
+        "UInt64Value",
+        "Int32Value",
+        "UInt32Value",
+        "BoolValue",
+        "StringValue",
+        "BytesValue",
+    )
+)
+"""Well-known types that JSON writes as one scalar: they may stand in a path or in a query."""
+
+_OPAQUE: Final = frozenset(
+    {"google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue", "google.protobuf.Any"}
+)
+_TOKEN: Final = re.compile(r"\*|[A-Za-z0-9!#$%&'*+\-.^_`|~]+")  # RFC 9110 section 5.6.2
+_ADDITIONAL: Final = 11
+_BODY: Final = 7
+_RESPONSE_BODY: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """One rule and where it stands."""
+
+    scope: Scope
+    method: DescMethod
+    rule: HttpRule
+    place: tuple[int, ...]
+
+    def mistake(self, sentence: str, *option: int) -> None:
+        self.scope.mistake(self.method, sentence, *self.place, *option)
+
+
+def bindings(scope: Scope, method: DescMethod) -> tuple[Binding, ...]:
+    """The HTTP bindings of a method, the main rule first."""
+    rule = scope.vocabulary.http_rule(method)
+    if rule is None:
+        return ()
+    main = _Rule(scope, method, rule, (vocabulary.GOOGLE_HTTP,))
+    rules = [main]
+    for index, additional in enumerate(rule.additional):
+        here = _Rule(scope, method, additional, (vocabulary.GOOGLE_HTTP, _ADDITIONAL, index))
+        rules.append(here)
+        if additional.additional:
+            here.mistake("additional_bindings within additional_bindings are not allowed.")
+    if method.method_kind == "bidi_streaming":
+        main.mistake(f"method {method.name} streams both ways, which HTTP cannot carry.")
+    return tuple(binding for each in rules if (binding := _binding(each)) is not None)
+
+
+def check_duplicates(scope: Scope, services: Iterable[Service]) -> None:
+    """Two rules with the same verb that match the same paths."""
+    taken: dict[tuple[str, tuple[str, ...], str], tuple[DescMethod, Binding]] = {}
+    for service in services:
+        for method in service.methods:
+            options = scope.vocabulary.read(method.desc, "idiom.v1.http", HttpOptions) or HttpOptions()
+            for binding in method.bindings:
+                key = (binding.verb, binding.template.segments, binding.template.verb)
+                other, first = taken.setdefault(key, (method.desc, binding))
+                if first is not binding and not options.allow_shadowed:
+                    scope.mistake(
+                        method.desc,
+                        f"{binding.verb} {binding.template.source} matches the same paths as "
+                        f"{first.template.source} of {other.parent.type_name}.{other.name}.",
+                        vocabulary.GOOGLE_HTTP,
+                    )
+
+
+def _binding(here: _Rule) -> Binding | None:
+    rule = here.rule
+    if not rule.pattern:
+        here.mistake(f"the HTTP rule of {here.method.name} has no path.")
+        return None
+    if not _TOKEN.fullmatch(rule.verb):
+        here.mistake(f"'{rule.verb}' is not an HTTP method.", rule.pattern)
+    try:
+        template = parse(rule.template)
+    except TemplateError as error:
+        here.mistake(
+            f"path template '{rule.template}' of {here.method.parent.type_name}.{here.method.name}: {error}.",
+            rule.pattern,
+        )
+        return None
+    resolved = [_variable(here, variable) for variable in template.variables]
+    variables = tuple(variable for variable in resolved if variable is not None)
+    body_field = _body(here, variables)
+    return Binding(
+        verb=rule.verb,
+        template=template,
+        variables=variables,
+        body=rule.body,
+        body_field=body_field,
+        response_body=rule.response_body,
+        response_field=_response_body(here),
+        query=_query(here, template, variables) if rule.body != "*" else (),
+    )
+
+
+def _variable(here: _Rule, variable: TemplateVariable) -> Variable | None:
+    name = ".".join(variable.field_path)
+    path = _walk(here, variable.field_path, name)
+    if path is None:
+        return None
+    if not _fits_in_path(path[-1]):
+        here.mistake(
+            f"path variable '{name}' is {_kind(path[-1])}; "
+            "only scalars, enums and well-known scalar types fit in a path.",
+            here.rule.pattern,
+        )
+        return None
+    return Variable(path, variable.start, variable.end)
+
+
+def _walk(here: _Rule, names: tuple[str, ...], whole: str) -> tuple[DescField, ...] | None:
+    message: DescMessage | None = here.method.input
+    path: list[DescField] = []
+    for name in names:
+        if message is None:
+            here.mistake(
+                f"path variable '{whole}': '{path[-1].name}' is {_kind(path[-1])}.", here.rule.pattern
+            )
+            return None
+        field = field_named(message, name)
+        if field is None:
+            here.mistake(
+                f"path variable '{whole}' names '{name}', which {message.name} does not have.",
+                here.rule.pattern,
+            )
+            return None
+        path.append(field)
+        message = message_of(field)
+    return tuple(path)
+
+
+def _fits_in_path(field: DescField) -> bool:
+    message = message_of(field)
+    if message is not None:
+        return message.type_name in SCALAR_MESSAGES
+    return scalar_of(field) is not None or is_enum(field)
+
+
+def _kind(field: DescField) -> str:
+    if isinstance(field.value, DescFieldValueMap):
+        return "a map"
+    if isinstance(field.value, DescFieldValueList):
+        return "repeated"
+    return "a message" if message_of(field) is not None else "no message"
+
+
+def _body(here: _Rule, variables: tuple[Variable, ...]) -> DescField | None:
+    body = here.rule.body
+    if not body:
+        return None
+    if here.rule.verb in {"GET", "HEAD"}:
+        here.mistake(f"{here.rule.verb} has no body.", _BODY)
+    if body == "*":
+        return None
+    field = _top_level(here, "body", body, here.method.input, _BODY)
+    if field is not None and any(variable.path[0] is field for variable in variables):
+        here.mistake(f"field '{body}' is bound by the path and by the body.", _BODY)
+    return field
+
+
+def _response_body(here: _Rule) -> DescField | None:
+    if not here.rule.response_body:
+        return None
+    return _top_level(here, "response_body", here.rule.response_body, here.method.output, _RESPONSE_BODY)
+
+
+def _top_level(here: _Rule, option: str, name: str, message: DescMessage, number: int) -> DescField | None:
+    if "." in name:
+        here.mistake(f"{option} '{name}' is nested; it names a field of {message.name} itself.", number)
+        return None
+    field = field_named(message, name)
+    if field is None:
+        here.mistake(f"{option} names '{name}', which {message.name} does not have.", number)
+    return field
+
+
+def _query(here: _Rule, template: Template, variables: tuple[Variable, ...]) -> tuple[QueryParameter, ...]:
+    bound = {variable.path for variable in variables}
+    found: list[QueryParameter] = []
+    for field in here.method.input.fields:
+        if field.name == here.rule.body:
+            continue
+        if _is_repeated_message(field):
+            here.mistake(
+                f"field '{field.name}' of {here.method.input.name} is a repeated message, "
+                f"which cannot stand in the query of {template.source}."
+            )
+        found.extend(QueryParameter(path) for path in _leaves((field,)) if path not in bound)
+    return tuple(found)
+
+
+def _leaves(path: tuple[DescField, ...]) -> Iterator[tuple[DescField, ...]]:
+    """Paths to everything below a field that a query can carry. Recursion ends where a type comes again."""
+    value = path[-1].value
+    if isinstance(value, DescFieldValueMap):
+        return
+    if isinstance(value, DescFieldValueList):
+        if isinstance(value.element, ScalarType | DescEnum) or value.element.type_name in SCALAR_MESSAGES:
+            yield path
+        return
+    message = message_of(path[-1])
+    if message is None or message.type_name in SCALAR_MESSAGES:
+        yield path
+    elif message.type_name not in _OPAQUE and message not in {step.parent for step in path}:
+        for field in message.fields:
+            yield from _leaves((*path, field))
+
+
+def _is_repeated_message(field: DescField) -> bool:
+    value = field.value
+    return (
+        isinstance(value, DescFieldValueList)
+        and isinstance(value.element, DescMessage)
+        and value.element.type_name not in SCALAR_MESSAGES
+    )
