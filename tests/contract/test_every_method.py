@@ -1,0 +1,77 @@
+"""Every rpc succeeds, fails with its own error and refuses strangers on every wire it declares."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import pytest
+from idiom.v1 import options_pb2
+
+from tests.contract.callers import call
+from tests.contract.catalog import Wire, message_class, methods, policy, wires
+from tests.contract.examples import EXAMPLES, World
+
+UNARY = [
+    wire for wire in wires() if wire.kind in {"grpc", "http", "frame"} and not wire.method.client_streaming
+]
+OTHERS = {
+    "im.client.v1.SessionService.Session": "test_streams_and_sockets.py",
+    "im.connect.v1.DeliveryService.Deliver": "test_streams_and_sockets.py",
+    "im.task.v1.ConversationConsumer.Push": "test_streams_and_sockets.py",
+    "im.task.v1.ConversationConsumer.Persist": "test_streams_and_sockets.py",
+}
+
+
+def test_every_method_has_an_example() -> None:
+    assert {method.full_name for method in methods()} == set(EXAMPLES) | set(OTHERS)
+
+
+def test_every_method_declares_who_may_call_it() -> None:
+    silent = [
+        method.full_name
+        for method in methods()
+        if policy(method).auth == options_pb2.AUTH_UNSPECIFIED
+        and method.containing_service.GetOptions().Extensions[options_pb2.service].wire
+        != options_pb2.WIRE_CONSUMER
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("wire", UNARY, ids=str)
+async def test_a_valid_call_succeeds(world: World, wire: Wire) -> None:
+    request = await EXAMPLES[wire.method.full_name].success(world)
+    outcome = await call(world.doors, wire, request.message, request.token)
+    assert (outcome.code, outcome.reason) == ("OK", "")
+    assert outcome.response is not None
+
+
+@pytest.mark.parametrize("wire", UNARY, ids=str)
+async def test_a_call_against_the_rules_of_the_domain_is_refused_by_name(world: World, wire: Wire) -> None:
+    example = EXAMPLES[wire.method.full_name]
+    request = await example.failure(world)
+    async with example.during(world) if example.during else nullcontext():
+        outcome = await call(world.doors, wire, request.message, request.token)
+    assert outcome.reason == request.reason
+    assert outcome.code not in {"OK", "UNIMPLEMENTED", "INTERNAL", "UNKNOWN"}
+
+
+@pytest.mark.parametrize(
+    "wire", [w for w in UNARY if policy(w.method).auth != options_pb2.AUTH_NONE], ids=str
+)
+async def test_a_stranger_is_refused(world: World, wire: Wire) -> None:
+    request = message_class(wire.method.input_type)()
+    reasons = {"TOKEN_MISSING", "VALIDATION_FAILED"} if wire.kind == "frame" else {"TOKEN_MISSING"}
+    outcome = await call(world.doors, wire, request, None)
+    assert outcome.reason in reasons
+    for token in ("nonsense", "a.b.c", world.alice.access_token[:-3] + "xyz"):
+        outcome = await call(world.doors, wire, request, token)
+        assert (outcome.code, outcome.reason) == ("UNAUTHENTICATED", "TOKEN_INVALID")
+
+
+@pytest.mark.parametrize(
+    "wire", [w for w in UNARY if policy(w.method).auth == options_pb2.AUTH_SERVICE], ids=str
+)
+async def test_a_user_may_not_call_what_is_for_services(world: World, wire: Wire) -> None:
+    request = await EXAMPLES[wire.method.full_name].success(world)
+    outcome = await call(world.doors, wire, request.message, world.alice.access_token)
+    assert (outcome.code, outcome.reason) == ("PERMISSION_DENIED", "FORBIDDEN")
