@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from im.stream.v1.conversation_event_pb2 import ConversationEvent
+from sqlalchemy import ColumnElement, bindparam, exists, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
 
-    from im.stream.v1.conversation_event_pb2 import ConversationEvent
-    from impl.storage.conversations import Position, Stored
-    from impl.storage.database import Database
+from impl.storage.conversations import Position, Stored
+from impl.storage.database import Database
+from impl.storage.envelope import created_ms, private_members
+from impl.storage.repetition import Known, MessageValues, fresh
+from impl.storage.tables import (
+    ConversationKind,
+    ConversationRow,
+    EventKind,
+    MembershipRow,
+    MessageRow,
+    PartitionMarkRow,
+    UserRow,
+)
 
 
 class Messages:
@@ -22,41 +35,217 @@ class Messages:
         self._database = database
 
     async def persist(self, partition: int, ordinal: int, events: Sequence[ConversationEvent]) -> None:
-        """Stores a batch of one partition and advances its mark, all or nothing.
+        """Stores a batch of one partition and advances its mark to `ordinal`, all or nothing.
 
-        Redelivered events change nothing. A late repetition of (conversation, sender, client message id) keeps
-        its position as a tombstone that names the first. Error INTERNAL if a position or an id already belongs
-        to something else; `metadata` then names conversation, epoch and seq.
+        Redelivered events change nothing. A late repetition of (conversation, sender, client message id)
+        keeps its position as a tombstone that names the first. Error INTERNAL if a position or an id already
+        belongs to something else; `metadata` then names conversation, epoch and seq.
         """
-        raise NotImplementedError
+        rows = [_values(event) for event in events]
+        async with self._database.writing() as connection:
+            await _insert_messages(connection, rows)
+            await _advance_conversations(connection, rows)
+            await _advance_mark(connection, partition, ordinal)
 
-    async def page(self, conversation_id: str, after: int | None, before: int | None, limit: int) -> list[bytes]:
-        """Envelopes with after < seq < before, ascending: the oldest `limit` if `after` is given, else the newest.
+    async def page(
+        self, conversation_id: str, after: int | None, before: int | None, limit: int
+    ) -> list[bytes]:
+        """Envelopes with after < seq < before, ascending.
 
-        The envelope of a tombstone has its field `tombstone` set.
+        The oldest `limit` of them if `after` is given, else the newest. The envelope of a tombstone has its
+        field `tombstone` set.
         """
-        raise NotImplementedError
+        seq, epoch = col(MessageRow.seq), col(MessageRow.epoch)
+        query = select(col(MessageRow.envelope)).where(col(MessageRow.conversation_id) == conversation_id)
+        if after is not None:
+            query = query.where(seq > after)
+        if before is not None:
+            query = query.where(seq < before)
+        newest = after is None
+        query = query.order_by(seq.desc(), epoch.desc()) if newest else query.order_by(seq, epoch)
+        async with self._database.reading() as connection:
+            found = list((await connection.execute(query.limit(limit))).scalars())
+        return found[::-1] if newest else found
 
     async def stored(self, conversation_id: str) -> Stored | None:
         """What the database knows of a conversation; None if nothing."""
-        raise NotImplementedError
+        head = select(col(ConversationRow.epoch), col(ConversationRow.last_seq)).where(
+            col(ConversationRow.id) == conversation_id
+        )
+        members = select(col(MembershipRow.user_id)).where(
+            col(MembershipRow.conversation_id) == conversation_id, col(MembershipRow.left_seq).is_(None)
+        )
+        async with self._database.reading() as connection:
+            row = (await connection.execute(head)).one_or_none()
+            if row is None:
+                return None
+            users = (await connection.execute(members.order_by(col(MembershipRow.user_id)))).scalars()
+            return Stored(row[0], row[1], tuple(users))
 
     async def heads(self, conversation_ids: Sequence[str]) -> Mapping[str, Position]:
         """Highest stored position of each conversation that is known."""
-        raise NotImplementedError
+        query = select(
+            col(ConversationRow.id), col(ConversationRow.epoch), col(ConversationRow.last_seq)
+        ).where(col(ConversationRow.id).in_(conversation_ids))
+        async with self._database.reading() as connection:
+            return {row[0]: Position(*row) for row in await connection.execute(query)}
 
-    async def find(self, conversation_id: str, sender_id: int, client_message_id: str) -> ConversationEvent | None:
+    async def find(
+        self, conversation_id: str, sender_id: int, client_message_id: str
+    ) -> ConversationEvent | None:
         """The event of a send, if it is stored."""
-        raise NotImplementedError
+        query = select(col(MessageRow.envelope)).where(
+            col(MessageRow.conversation_id) == conversation_id,
+            col(MessageRow.sender_id) == sender_id,
+            col(MessageRow.client_message_id) == client_message_id,
+        )
+        async with self._database.reading() as connection:
+            envelope = (await connection.execute(query)).scalar()
+        return None if envelope is None else ConversationEvent.FromString(envelope)
 
     async def conversations_of(self, user_id: int, limit: int) -> list[str]:
         """Conversations of which the user is a member, the most recent first."""
-        raise NotImplementedError
+        query = (
+            select(col(ConversationRow.id))
+            .join(MembershipRow, col(MembershipRow.conversation_id) == col(ConversationRow.id))
+            .where(col(MembershipRow.user_id) == user_id, col(MembershipRow.left_seq).is_(None))
+            .order_by(col(ConversationRow.last_message_id).desc())
+            .limit(limit)
+        )
+        async with self._database.reading() as connection:
+            return list((await connection.execute(query)).scalars())
 
     async def ordinal(self, partition: int) -> int:
         """Highest stream ordinal of the partition that is stored; 0 if none."""
-        raise NotImplementedError
+        async with self._database.reading() as connection:
+            return await _mark(connection, partition) or 0
 
     async def is_empty(self) -> bool:
         """Whether nothing was ever stored: neither an account nor an event."""
-        raise NotImplementedError
+        query = select(exists(select(col(UserRow.id))), exists(select(col(MessageRow.id))))
+        async with self._database.reading() as connection:
+            return not any((await connection.execute(query)).one())
+
+
+def _values(event: ConversationEvent) -> MessageValues:
+    kind = EventKind.MESSAGE if event.HasField("message") else EventKind.UNKNOWN
+    return {
+        "id": event.id,
+        "conversation_id": event.conversation_id,
+        "epoch": event.epoch,
+        "seq": event.seq,
+        "sender_id": event.sender_id,
+        "client_message_id": event.message.client_message_id or None,
+        "kind": kind,
+        "envelope": event.SerializeToString(),
+        "created_at": created_ms(event.created_at),
+    }
+
+
+async def _insert_messages(connection: AsyncConnection, rows: Sequence[MessageValues]) -> None:
+    """Hopes that all are new, and looks closer only if they are not."""
+    try:
+        await _insert_all(connection, rows)
+    except IntegrityError:
+        known = Known()
+        await _learn(connection, known, col(MessageRow.id).in_([row["id"] for row in rows]))
+        unknown = [row for row in rows if row["id"] not in known.ids]
+        for conversation_id in {row["conversation_id"] for row in unknown}:
+            await _learn_claims(connection, known, conversation_id, unknown)
+        await _insert_all(connection, fresh(rows, known))
+
+
+async def _insert_all(connection: AsyncConnection, rows: Sequence[MessageValues]) -> None:
+    if rows:
+        async with connection.begin_nested():
+            await connection.execute(insert(MessageRow), rows)
+
+
+async def _learn_claims(
+    connection: AsyncConnection, known: Known, conversation_id: str, rows: Sequence[MessageValues]
+) -> None:
+    """What of one conversation is stored at the places of the rows, or as the result of their sends.
+
+    Asked per conversation, because SQLite searches no index for lists of tuples.
+    """
+    mine = [row for row in rows if row["conversation_id"] == conversation_id]
+    here = col(MessageRow.conversation_id) == conversation_id
+    await _learn(connection, known, here, col(MessageRow.seq).in_([row["seq"] for row in mine]))
+    senders = col(MessageRow.sender_id).in_({row["sender_id"] for row in mine})
+    names = [row["client_message_id"] for row in mine if row["client_message_id"] is not None]
+    await _learn(connection, known, here, senders, col(MessageRow.client_message_id).in_(names))
+
+
+async def _learn(connection: AsyncConnection, known: Known, *conditions: ColumnElement[bool]) -> None:
+    query = select(
+        col(MessageRow.id),
+        col(MessageRow.conversation_id),
+        col(MessageRow.epoch),
+        col(MessageRow.seq),
+        col(MessageRow.sender_id),
+        col(MessageRow.client_message_id),
+    ).where(*conditions)
+    for number, conversation_id, epoch, seq, sender_id, name in await connection.execute(query):
+        send = None if name is None else (conversation_id, sender_id, name)
+        known.add(number, (conversation_id, epoch, seq), send)
+
+
+async def _advance_conversations(connection: AsyncConnection, rows: Sequence[MessageValues]) -> None:
+    last = {row["conversation_id"]: row for row in sorted(rows, key=lambda row: (row["epoch"], row["seq"]))}
+    query = select(col(ConversationRow.id), col(ConversationRow.epoch), col(ConversationRow.last_seq)).where(
+        col(ConversationRow.id).in_(list(last))
+    )
+    present = {row[0]: (row[1], row[2]) for row in await connection.execute(query)}
+    await _create_conversations(connection, [row for name, row in last.items() if name not in present])
+    ahead = [
+        {
+            "key": name,
+            "epoch": row["epoch"],
+            "last_seq": row["seq"],
+            "last_message_id": row["id"],
+        }
+        for name, row in last.items()
+        if name in present and present[name] < (row["epoch"], row["seq"])
+    ]
+    if ahead:
+        await connection.execute(
+            update(ConversationRow).where(col(ConversationRow.id) == bindparam("key")), ahead
+        )
+
+
+async def _create_conversations(connection: AsyncConnection, last: Sequence[MessageValues]) -> None:
+    """Private conversations are known by their ids, and so are their members."""
+    members = {row["conversation_id"]: private_members(row["conversation_id"]) for row in last}
+    conversations = [
+        {
+            "id": row["conversation_id"],
+            "kind": ConversationKind.PRIVATE if members[row["conversation_id"]] else ConversationKind.UNKNOWN,
+            "epoch": row["epoch"],
+            "last_seq": row["seq"],
+            "last_message_id": row["id"],
+        }
+        for row in last
+    ]
+    memberships = [
+        {"user_id": user, "conversation_id": name, "joined_seq": 0, "left_seq": None, "read_seq": 0}
+        for name, users in members.items()
+        for user in users or ()
+    ]
+    if conversations:
+        await connection.execute(insert(ConversationRow), conversations)
+    if memberships:
+        await connection.execute(insert(MembershipRow), memberships)
+
+
+async def _advance_mark(connection: AsyncConnection, partition: int, ordinal: int) -> None:
+    present = await _mark(connection, partition)
+    if present is None:
+        await connection.execute(insert(PartitionMarkRow), {"partition": partition, "ordinal": ordinal})
+    elif present < ordinal:
+        this = col(PartitionMarkRow.partition) == partition
+        await connection.execute(update(PartitionMarkRow).where(this).values(ordinal=ordinal))
+
+
+async def _mark(connection: AsyncConnection, partition: int) -> int | None:
+    query = select(col(PartitionMarkRow.ordinal)).where(col(PartitionMarkRow.partition) == partition)
+    return (await connection.execute(query)).scalar()

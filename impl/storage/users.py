@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from im.errors.v1.reason_errors import USERNAME_TAKEN
+from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import col
 
-    from impl.storage.database import Database
+from codegen.runtime.errors import Error
+from impl.storage.database import Database
+from impl.storage.tables import LoginRow, UserRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +37,71 @@ class Login:
 
 
 class Users:
-    """Accounts by id and by name."""
+    """Accounts by id and by name. Error DEPENDENCY_UNAVAILABLE when the database is away."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def create(self, account: Account, login: Login) -> None:
         """Stores an account and its first login, both or none. Error USERNAME_TAKEN, whatever the case."""
-        raise NotImplementedError
+        try:
+            async with self._database.writing() as connection:
+                await connection.execute(insert(UserRow), _account_values(account))
+                await connection.execute(insert(LoginRow), _login_values(login))
+        except IntegrityError:
+            if await self.by_name(account.username) is None:
+                raise
+            raise Error(USERNAME_TAKEN, f"the user name {account.username!r} is taken") from None
 
     async def create_login(self, login: Login) -> None:
         """Stores a login."""
-        raise NotImplementedError
+        async with self._database.writing() as connection:
+            await connection.execute(insert(LoginRow), _login_values(login))
 
     async def by_name(self, username: str) -> Account | None:
         """The account of a name, without regard to case."""
-        raise NotImplementedError
+        return await self._one(col(UserRow.username_key) == username_key(username))
 
     async def by_id(self, user_id: int) -> Account | None:
         """The account of an id."""
-        raise NotImplementedError
+        return await self._one(col(UserRow.id) == user_id)
 
     async def existing(self, user_ids: Iterable[int]) -> set[int]:
         """Those of the ids that have an account."""
-        raise NotImplementedError
+        query = select(col(UserRow.id)).where(col(UserRow.id).in_(list(user_ids)))
+        async with self._database.reading() as connection:
+            return set((await connection.execute(query)).scalars())
+
+    async def _one(self, condition: ColumnElement[bool]) -> Account | None:
+        query = select(
+            col(UserRow.id), col(UserRow.username), col(UserRow.password_hash), col(UserRow.created_at)
+        ).where(condition)
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else Account(*row)
+
+
+def username_key(username: str) -> str:
+    """What makes user names the same. Names are ASCII; others keep their case, so they match nobody."""
+    return username.lower() if username.isascii() else username
+
+
+def _account_values(account: Account) -> dict[str, object]:
+    return {
+        "id": account.id,
+        "username": account.username,
+        "username_key": username_key(account.username),
+        "password_hash": account.password_hash,
+        "created_at": account.created_ms,
+    }
+
+
+def _login_values(login: Login) -> dict[str, object]:
+    return {
+        "id": login.id,
+        "user_id": login.user_id,
+        "refresh_hash": login.refresh_hash,
+        "created_at": login.created_ms,
+        "expires_at": login.expires_ms,
+        "revoked_at": None,
+    }

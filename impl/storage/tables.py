@@ -1,0 +1,138 @@
+"""Tables.
+
+Times are milliseconds since the Unix epoch. Names and ids compare byte by byte in every database.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint
+from sqlalchemy.dialects import mysql
+from sqlalchemy.types import TypeEngine
+from sqlmodel import Field, SQLModel
+
+
+class ConversationKind(IntEnum):
+    """What a conversation is. Values are stored."""
+
+    UNKNOWN = 0
+    PRIVATE = 1
+
+
+class EventKind(IntEnum):
+    """What a stored event is. Values are stored."""
+
+    UNKNOWN = 0
+    """From a newer schema; kept whole."""
+    MESSAGE = 1
+    TOMBSTONE = 2
+
+
+def exact(length: int) -> TypeEngine[str]:
+    """Text that is compared byte by byte."""
+    return String(length).with_variant(mysql.VARCHAR(length, collation="utf8mb4_bin"), "mysql", "mariadb")
+
+
+def snowflake() -> TypeEngine[int]:
+    """A key of 64 bits. SQLite keeps a table in the order of a key only if its type is INTEGER."""
+    return BigInteger().with_variant(Integer, "sqlite")
+
+
+def whole_envelope() -> TypeEngine[bytes]:
+    """An envelope of up to 16 MiB."""
+    return LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
+
+
+class UserRow(SQLModel, table=True):
+    """An account."""
+
+    __tablename__ = "users"
+
+    id: int = Field(sa_column=Column(snowflake(), primary_key=True, autoincrement=False))
+    username: str = Field(sa_column=Column(exact(64), nullable=False))
+    username_key: str = Field(sa_column=Column(exact(64), nullable=False, unique=True))
+    """The name in lower case."""
+    password_hash: str = Field(sa_column=Column(exact(255), nullable=False))
+    """Argon2id, in its own encoding."""
+    created_at: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class LoginRow(SQLModel, table=True):
+    """A login: what a refresh token stands for."""
+
+    __tablename__ = "logins"
+
+    id: int = Field(sa_column=Column(snowflake(), primary_key=True, autoincrement=False))
+    user_id: int = Field(sa_column=Column(snowflake(), ForeignKey("users.id"), nullable=False, index=True))
+    refresh_hash: bytes = Field(
+        sa_column=Column(
+            LargeBinary(32).with_variant(mysql.BINARY(32), "mysql", "mariadb"), nullable=False, unique=True
+        )
+    )
+    """SHA-256 of the refresh token."""
+    created_at: int = Field(sa_column=Column(BigInteger, nullable=False))
+    expires_at: int = Field(sa_column=Column(BigInteger, nullable=False))
+    revoked_at: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+
+
+class ConversationRow(SQLModel, table=True):
+    """A conversation and its last stored position."""
+
+    __tablename__ = "conversations"
+
+    id: str = Field(sa_column=Column(exact(128), primary_key=True))
+    kind: int = Field(sa_column=Column(Integer, nullable=False))
+    """One of `ConversationKind`."""
+    epoch: int = Field(sa_column=Column(BigInteger, nullable=False))
+    last_seq: int = Field(sa_column=Column(BigInteger, nullable=False))
+    last_message_id: int = Field(sa_column=Column(BigInteger, nullable=False))
+    """By which conversations are recent: ids grow with time."""
+
+
+class MembershipRow(SQLModel, table=True):
+    """Who is, or was, in a conversation: recipients of seq s are those with joined_seq ≤ s < left_seq."""
+
+    __tablename__ = "memberships"
+
+    user_id: int = Field(sa_column=Column(snowflake(), primary_key=True, autoincrement=False))
+    conversation_id: str = Field(
+        sa_column=Column(exact(128), ForeignKey("conversations.id"), primary_key=True, index=True)
+    )
+    joined_seq: int = Field(sa_column=Column(BigInteger, nullable=False))
+    left_seq: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    read_seq: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+
+
+class MessageRow(SQLModel, table=True):
+    """An event under its position, with its whole envelope."""
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        # Uniqueness of the position; in this order it also serves history, because seq grows over epochs too.
+        Index("uq_messages_position", "conversation_id", "seq", "epoch", unique=True),
+        UniqueConstraint(
+            "conversation_id", "sender_id", "client_message_id", name="uq_messages_client_message_id"
+        ),
+    )
+
+    id: int = Field(sa_column=Column(snowflake(), primary_key=True, autoincrement=False))
+    conversation_id: str = Field(sa_column=Column(exact(128), nullable=False))
+    epoch: int = Field(sa_column=Column(BigInteger, nullable=False))
+    seq: int = Field(sa_column=Column(BigInteger, nullable=False))
+    sender_id: int = Field(sa_column=Column(BigInteger, nullable=False))
+    client_message_id: str | None = Field(default=None, sa_column=Column(exact(128), nullable=True))
+    """NULL where the row does not claim the id: tombstones, and events that are not messages."""
+    kind: int = Field(sa_column=Column(Integer, nullable=False))
+    """One of `EventKind`."""
+    envelope: bytes = Field(sa_column=Column(whole_envelope(), nullable=False))
+    created_at: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class PartitionMarkRow(SQLModel, table=True):
+    """How much of a partition's stream is stored."""
+
+    __tablename__ = "partition_marks"
+
+    partition: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    ordinal: int = Field(sa_column=Column(BigInteger, nullable=False))
