@@ -1,4 +1,4 @@
-"""Methods that are not one request and one response: the socket, delivery, and the consumers of the stream."""
+"""Methods that are not one request and one response: the socket, delivery, the consumers of the stream."""
 
 from __future__ import annotations
 
