@@ -6,6 +6,7 @@ chooses it.
 
 from __future__ import annotations
 
+import math
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -30,7 +31,8 @@ MAX_VERIFIED_TOKENS = 10_000
 MIN_KEY_BYTES = 32
 """RFC 7518, section 3.2."""
 
-_OPTIONS: jwt.types.Options = {"require": ["exp", "sub"]}
+# `iat` informs; clocks of issuer and verifier may differ by more than its check allows.
+_OPTIONS: jwt.types.Options = {"require": ["exp", "sub"], "verify_iat": False}
 
 V = TypeVar("V")
 
@@ -57,14 +59,14 @@ class UserTokens:
 
     def issue(self, subject: str, login: str, scopes: Sequence[str] = ()) -> tuple[str, float]:
         """A new token, and when it expires (unix time)."""
-        now = int(time.time())
-        expires = now + self._seconds
+        now = time.time()
+        expires = math.ceil(now + self._seconds)
         claims = {
             "aud": USER_AUDIENCE,
             "sub": subject,
             "lid": login,
             "scp": list(scopes),
-            "iat": now,
+            "iat": int(now),
             "exp": expires,
             "jti": secrets.token_urlsafe(12),
         }
@@ -125,9 +127,9 @@ class ServiceTokens:
 class Authenticator:
     """Reads identities from metadata.
 
-    A user's call carries `authorization: Bearer <user token>`. A service's call carries its service token there and may
-    vouch for a user with `idiom-subject`, `idiom-login`, `idiom-session` and `idiom-scopes` (space separated); these
-    count only beside a valid service token.
+    A user's call carries `authorization: Bearer <user token>`. A service's call carries its service token there
+    and may vouch for a user with `idiom-subject`, `idiom-login`, `idiom-session` and `idiom-scopes` (space
+    separated); these count only beside a valid service token.
 
     Args:
         users: verifies tokens of users.
@@ -144,7 +146,30 @@ class Authenticator:
         Raises:
             Error: TOKEN_INVALID or TOKEN_EXPIRED.
         """
-        raise NotImplementedError
+        authorization = metadata.get("authorization")
+        if authorization is None:
+            return None
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            raise _invalid()
+        if self._services is None:
+            return self._users.verify(token)
+        return self._vouched(token, metadata, self._services)
+
+    def _vouched(self, token: str, metadata: Mapping[str, str], services: ServiceTokens) -> Identity:
+        try:
+            service = services.verify(token)
+        except Error as error:
+            if error.reason is reasons.TOKEN_EXPIRED:
+                raise
+            return self._users.verify(token)
+        return Identity(
+            subject=metadata.get(SUBJECT, ""),
+            login=metadata.get(LOGIN, ""),
+            session=metadata.get(SESSION, ""),
+            scopes=frozenset(metadata.get(SCOPES, "").split()),
+            service=service,
+        )
 
 
 class _Verified(Generic[V]):
