@@ -127,9 +127,9 @@ class ServiceTokens:
 class Authenticator:
     """Reads identities from metadata.
 
-    A user's call carries `authorization: Bearer <user token>`. A service's call carries its service token there
-    and may vouch for a user with `idiom-subject`, `idiom-login`, `idiom-session` and `idiom-scopes` (space
-    separated); these count only beside a valid service token.
+    A user's call carries `authorization: Bearer <user token>`. A service's call carries its service token
+    there and may vouch for a user with `idiom-subject`, `idiom-login`, `idiom-session` and `idiom-scopes`
+    (space separated); these count only beside a valid service token.
 
     Args:
         users: verifies tokens of users.
