@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
+from grpc import aio
+from idiom.v1.reason_errors import INTERNAL, NO_INSTANCE
 
 from codegen.runtime.context import Identity
+from codegen.runtime.errors import Error
+from codegen.runtime.grpc_failure import Verdict, error_of, verdict_of
+from codegen.runtime.grpc_link import GRACE, Link, Metadata
 from codegen.runtime.method import Method, Service
 
 if TYPE_CHECKING:
-    from codegen.runtime.discovery import Instances
+    from codegen.runtime.discovery import Instance, Instances
     from codegen.runtime.identity import ServiceTokens
 
 R = TypeVar("R", bound=Message)
+
+DEFAULT_TIMEOUT = 30.0
+"""Seconds for a call that neither its caller nor its policy limits."""
+REPEATS = 3
+"""Times that a call which may have had its effect is made again, where its method allows that."""
+UNREACHABLE_PATIENCE = 5.0
+"""Seconds for which a call waits while instances are registered but none can be reached."""
+UNREGISTERED_PATIENCE = 2.0
+"""Seconds for which a call waits while no instance is registered."""
+SHARE = 0.8
+"""Part of a call's time that may be spent waiting for an instance."""
+PAUSE = 0.05
+"""Seconds between looks for an instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +75,186 @@ class Channel(Protocol):
 
 
 class Upstreams:
-    """Channel to the live instances of other services."""
+    """Channel to the live instances of other services.
+
+    A call goes to connected instances in turn. If it surely had no effect it is made again on another one; if
+    it may have had its effect, only where the method's policy says SAFE. While no instance can be reached it
+    waits a little within its deadline; a call to a named instance never waits.
+    """
 
     def __init__(
         self, services: Sequence[Service], instances: Mapping[str, Instances], tokens: ServiceTokens | None
     ) -> None:
-        raise NotImplementedError
+        """Take services, the watched instances of each of their targets, and who signs for this service."""
+        self._targets = {service.name: service.target for service in services}
+        self._instances = {target: instances[target] for target in self._targets.values()}
+        self._tokens = tokens
+        self._links: dict[tuple[str, str], Link] = {}
+        self._turn = 0
+        self._followers: list[asyncio.Task[None]] = []
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         """Start following the instances; opens no connection."""
-        raise NotImplementedError
+        self._followers = [
+            asyncio.create_task(self._follow(target), name=f"upstreams {target}")
+            for target in self._instances
+        ]
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Close all connections."""
+        tasks = [*self._followers, *self._closing]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        for link in self._links.values():
+            await link.close()
+        self._links.clear()
 
     async def unary(self, method: Method, request: Message, response: type[R], options: CallOptions) -> R:
         """One request, one response."""
-        raise NotImplementedError
+        return _parsed(response, await self.unary_bytes(method, request.SerializeToString(), options))
 
     async def unary_bytes(self, method: Method, request: bytes, options: CallOptions) -> bytes:
         """One request, one response, both serialized."""
-        raise NotImplementedError
+        search = Search(options.timeout or method.policy.deadline or DEFAULT_TIMEOUT)
+        metadata = self._metadata(options)
+        while True:
+            link = await self._found(method, options, search)
+            try:
+                return await link.unary(method.path, request, metadata, search.left)
+            except aio.AioRpcError as failure:
+                if not search.goes_on(link, verdict_of(failure, method.policy.retry)):
+                    raise error_of(failure) from failure
 
-    def stream_stream(
+    async def stream_stream(
         self, method: Method, requests: AsyncIterator[Message], response: type[R], options: CallOptions
     ) -> AsyncIterator[R]:
-        """Many requests, many responses."""
-        raise NotImplementedError
+        """Many requests, many responses, all with one instance."""
+        search = Search(options.timeout or DEFAULT_TIMEOUT)
+        link = await self._found(method, options, search)
+        stream = link.stream(method.path, _serialized(requests), self._metadata(options), options.timeout)
+        try:
+            async for data in stream:
+                yield _parsed(response, data)
+        except aio.AioRpcError as failure:
+            raise error_of(failure) from failure
+
+    async def _found(self, method: Method, options: CallOptions, search: Search) -> Link:
+        while True:
+            candidates = self._candidates(method, options.instance)
+            for link in candidates:
+                if link.address not in search.refused:
+                    return link
+            if options.instance or search.over(bool(candidates)):
+                target = options.instance or self._targets[method.service]
+                raise Error(NO_INSTANCE, f"no instance of {target} can be reached now")
+            await asyncio.sleep(PAUSE)
+            search.refused.clear()
+
+    def _candidates(self, method: Method, name: str) -> list[Link]:
+        """Links in the order in which they shall be tried: connected ones first, in turn."""
+        target = self._targets[method.service]
+        instances = self._instances[target]
+        if name:
+            named = instances.get(name)
+            return [self._link(target, named)] if named else []
+        links = [self._link(target, instance) for instance in instances.all()]
+        self._turn += 1
+        start = self._turn % max(1, len(links))
+        return sorted(links[start:] + links[:start], key=lambda link: link.rank)
+
+    def _link(self, target: str, instance: Instance) -> Link:
+        key = (target, instance.address)
+        if (link := self._links.get(key)) is None:
+            link = self._links[key] = Link(instance.address)
+        return link
+
+    async def _follow(self, target: str) -> None:
+        instances = self._instances[target]
+        while True:
+            live = {(target, instance.address) for instance in instances.all()}
+            for key in [key for key in self._links if key[0] == target and key not in live]:
+                self._retire(self._links.pop(key))
+            await instances.changed()
+
+    def _retire(self, link: Link) -> None:
+        closing = asyncio.create_task(link.close(GRACE), name=f"close {link.address}")
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+    def _metadata(self, options: CallOptions) -> Metadata:
+        metadata = {key.lower(): value for key, value in options.metadata.items()}
+        if options.request_id:
+            metadata["x-request-id"] = options.request_id
+        if self._tokens:
+            metadata["authorization"] = f"Bearer {self._tokens.current()}"
+        return sendable({**metadata, **vouched(options.identity)})
+
+
+class Search:
+    """The attempts of one call to find an instance that answers."""
+
+    def __init__(self, seconds: float) -> None:
+        self._began = time.monotonic()
+        self._seconds = seconds
+        self._repeats = 0
+        self.refused: set[str] = set()
+        """Addresses that were tried in vain in this round."""
+
+    @property
+    def left(self) -> float:
+        """Seconds until the call's deadline; a little at least, so that gRPC reports the deadline."""
+        return max(0.001, self._began + self._seconds - time.monotonic())
+
+    def over(self, registered: bool) -> bool:
+        """Whether the call has waited long enough for an instance."""
+        patience = UNREACHABLE_PATIENCE if registered else UNREGISTERED_PATIENCE
+        return time.monotonic() - self._began >= min(patience, SHARE * self._seconds)
+
+    def goes_on(self, link: Link, verdict: Verdict) -> bool:
+        """Note a failed attempt; whether there may be another one."""
+        self._repeats += verdict is Verdict.AGAIN
+        self.refused.add(link.address)
+        return verdict is not Verdict.FINAL and self._repeats <= REPEATS
+
+
+def vouched(identity: Identity | None) -> dict[str, str]:
+    """Metadata by which a service vouches for a user."""
+    if identity is None or not identity.subject:
+        return {}
+    return {
+        "idiom-subject": identity.subject,
+        "idiom-login": identity.login,
+        "idiom-session": identity.session,
+        "idiom-scopes": " ".join(sorted(identity.scopes)),
+    }
+
+
+def sendable(metadata: Mapping[str, str]) -> Metadata:
+    """What gRPC accepts: printable ASCII values, no reserved or binary keys. The rest is left out."""
+    return tuple(
+        (key, value)
+        for key, value in metadata.items()
+        if value.isascii()
+        and value.isprintable()
+        and not key.startswith(("grpc-", ":"))
+        and not key.endswith("-bin")
+    )
+
+
+def _parsed(response: type[R], data: bytes) -> R:
+    try:
+        return response.FromString(data)
+    except DecodeError:
+        name = response.DESCRIPTOR.full_name
+        raise Error(INTERNAL, f"the response is not a serialized {name}") from None
+
+
+async def _serialized(requests: AsyncIterator[Message]) -> AsyncIterator[bytes]:
+    async for request in requests:
+        yield request.SerializeToString()

@@ -1,19 +1,124 @@
-"""Serves services over gRPC."""
+"""Serves services over gRPC: generic handlers from the services' tables, one pipeline for all calls."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from codegen.runtime.method import Service
+import grpc
+from grpc import aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from idiom.v1.reason_errors import UNIMPLEMENTED
+
+from codegen.runtime.errors import Error
+from codegen.runtime.grpc_call import Calls, refuse
 
 if TYPE_CHECKING:
+    from codegen.runtime.method import Service
     from codegen.runtime.pipeline import Pipeline
 
+    Handler = grpc.RpcMethodHandler[bytes, bytes]
 
-def serve_grpc(
+OPTIONS = (
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", 16 << 20),
+    ("grpc.max_send_message_length", 16 << 20),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 4_000),
+    ("grpc.http2.max_ping_strikes", 0),
+)
+"""A busy port is an error; the pipeline refuses large requests with a typed error long before gRPC does."""
+MAX_CALLS = 10_000
+"""Calls under way at once; more are refused with RESOURCE_EXHAUSTED."""
+
+
+@contextlib.asynccontextmanager
+async def serve_grpc(
     address: str, handlers: Sequence[tuple[Service, object]], pipeline: Pipeline, *, drain: float = 5.0
-) -> AbstractAsyncContextManager[int]:
-    """Serve while the context lasts, health and reflection included; yields the bound port."""
-    raise NotImplementedError
+) -> AsyncIterator[int]:
+    """Serve while the context lasts, health and reflection included; yields the bound port.
+
+    At the end health says NOT_SERVING, new calls are refused, streams of requests end, and calls under way
+    have `drain` seconds.
+
+    Args:
+        address: `host:port`; port 0 takes a free one.
+        handlers: services and what implements their protocols.
+        pipeline: what every call goes through.
+        drain: seconds.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    calls = Calls(pipeline)
+    server = aio.server(options=OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
+    names = [service.name for service, _ in handlers]
+    state = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(state, server)
+    reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    server.add_generic_rpc_handlers((Table(handlers, calls), Unknown()))
+    port = _bind(server, address)
+    await server.start()
+    for name in names:
+        await state.set(name, health_pb2.HealthCheckResponse.SERVING)
+    try:
+        yield port
+    finally:
+        await state.enter_graceful_shutdown()
+        calls.drain()
+        await server.stop(drain)
+
+
+class Table(grpc.GenericRpcHandler):
+    """Methods by path."""
+
+    def __init__(self, handlers: Sequence[tuple[Service, object]], calls: Calls) -> None:
+        self._handlers: Mapping[str, Handler] = {
+            method.path: calls.handler(method, getattr(implementation, method.attribute))
+            for service, implementation in handlers
+            for method in service.methods
+        }
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
+        """The handler of a path."""
+        return self._handlers.get(handler_call_details.method)
+
+
+class Unknown(grpc.GenericRpcHandler):
+    """Asked last: refuses every path."""
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
+        """A handler that says which method is not served."""
+        path = handler_call_details.method
+
+        async def handle(
+            _: AsyncIterator[bytes], servicer: aio.ServicerContext[bytes, bytes]
+        ) -> AsyncIterator[bytes]:
+            await refuse(servicer, Error(UNIMPLEMENTED, f"{path} is not served here"))
+            yield b""  # never reached: makes this a stream, which fits every kind of call
+
+        make: Callable[[Any], Handler] = grpc.stream_stream_rpc_method_handler
+        return make(handle)
+
+
+def _bind(server: aio.Server, address: str) -> int:
+    try:
+        return server.add_insecure_port(address)
+    except RuntimeError:
+        raise OSError(_complaint(address)) from None
+
+
+def _complaint(address: str) -> str:
+    """Why an address cannot be listened on. gRPC does not say; the operating system does."""
+    host, _, port = address.rpartition(":")
+    try:
+        with contextlib.closing(socket.create_server((host.strip("[]"), int(port)))):
+            reason = "gRPC refused it"
+    except (OSError, ValueError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+    return f"cannot listen for gRPC on {address}: {reason}"

@@ -1,0 +1,197 @@
+"""One gRPC call on the server: from bytes to an implementation and back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+from idiom.v1.reason_errors import DEADLINE_EXCEEDED, INTERNAL, MALFORMED_BODY, TOO_LARGE
+
+from codegen.runtime.context import Context, Wire
+from codegen.runtime.errors import Error, to_status
+from codegen.runtime.validation import validate
+
+if TYPE_CHECKING:
+    from grpc import aio
+
+    from codegen.runtime.method import Method
+    from codegen.runtime.pipeline import Pipeline
+
+    Servicer = aio.ServicerContext[bytes, bytes]
+    Requests = AsyncIterator[bytes]
+
+LOG = logging.getLogger(__name__)
+
+DETAILS = "grpc-status-details-bin"
+"""Trailing metadata that carries google.rpc.Status; gRFC A66 and the richer error model."""
+MAX_DETAILS = 6000
+"""Bytes of details: gRPC clients refuse more than 8 KiB of metadata by default."""
+MAX_MESSAGE = 1000
+"""Characters of `grpc-message`."""
+CODES: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class Calls:
+    """Makes handlers that run calls through the pipeline."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._draining = asyncio.Event()
+
+    def drain(self) -> None:
+        """End all streams of requests, so that what answers them comes to its end."""
+        self._draining.set()
+
+    def handler(
+        self, method: Method, implementation: Callable[..., Any]
+    ) -> grpc.RpcMethodHandler[bytes, bytes]:
+        """A handler of raw bytes, so that unreadable requests get a typed error."""
+        make: Callable[[Any], grpc.RpcMethodHandler[bytes, bytes]]
+        match method.client_streaming, method.server_streaming:
+            case False, False:
+                make, handle = grpc.unary_unary_rpc_method_handler, self._unary(method, implementation)
+            case False, True:
+                make, handle = (
+                    grpc.unary_stream_rpc_method_handler,
+                    self._unary_stream(method, implementation),
+                )
+            case True, False:
+                make, handle = (
+                    grpc.stream_unary_rpc_method_handler,
+                    self._stream_unary(method, implementation),
+                )
+            case _:
+                make, handle = grpc.stream_stream_rpc_method_handler, self._stream(method, implementation)
+        return make(handle)
+
+    def _unary(self, method: Method, implementation: Callable[..., Any]) -> Any:
+        async def handle(data: bytes, servicer: Servicer) -> bytes:
+            async with _answering(method, servicer):
+                context = self._admit(method, servicer, len(data))
+                request = parsed(method, data)
+                response: Message = await self._pipeline.call(method, request, context, implementation)
+                return response.SerializeToString()
+            raise AssertionError  # the context has aborted the call
+
+        return handle
+
+    def _unary_stream(self, method: Method, implementation: Callable[..., Any]) -> Any:
+        async def handle(data: bytes, servicer: Servicer) -> AsyncIterator[bytes]:
+            async with _answering(method, servicer):
+                context = self._admit(method, servicer, len(data))
+                request = parsed(method, data)
+                validate(request)
+                async with _closing(implementation(request, context)) as responses:
+                    async for response in responses:
+                        yield response.SerializeToString()
+
+        return handle
+
+    def _stream_unary(self, method: Method, implementation: Callable[..., Any]) -> Any:
+        async def handle(requests: Requests, servicer: Servicer) -> bytes:
+            async with _answering(method, servicer):
+                context = self._admit(method, servicer, 0)
+                response: Message = await implementation(self._items(method, requests), context)
+                return response.SerializeToString()
+            raise AssertionError  # the context has aborted the call
+
+        return handle
+
+    def _stream(self, method: Method, implementation: Callable[..., Any]) -> Any:
+        async def handle(requests: Requests, servicer: Servicer) -> AsyncIterator[bytes]:
+            async with _answering(method, servicer):
+                context = self._admit(method, servicer, 0)
+                async with _closing(implementation(self._items(method, requests), context)) as responses:
+                    async for response in responses:
+                        yield response.SerializeToString()
+
+        return handle
+
+    def _admit(self, method: Method, servicer: Servicer, size: int) -> Context:
+        timeout = servicer.time_remaining()
+        metadata = {
+            key: value for key, value in servicer.invocation_metadata() or () if isinstance(value, str)
+        }
+        context = self._pipeline.admit(method, metadata, wire=Wire.GRPC, timeout=timeout, size=size)
+        if method.client_streaming or method.server_streaming:
+            # A stream may last: only the caller's own deadline ends it.
+            deadline = None if timeout is None else time.monotonic() + timeout
+            context = dataclasses.replace(context, deadline=deadline)
+        return context
+
+    async def _items(self, method: Method, requests: Requests) -> AsyncIterator[Message]:
+        """The requests of a stream, each one checked, until the caller or this server ends it."""
+        limit = self._pipeline.limit(method)
+        draining = asyncio.ensure_future(self._draining.wait())
+        try:
+            while (data := await _next(requests, draining)) is not None:
+                if len(data) > limit:
+                    raise Error(TOO_LARGE, f"a request of {method.full_name} has at most {limit} bytes")
+                request = parsed(method, data)
+                validate(request)
+                yield request
+        finally:
+            draining.cancel()
+
+
+def parsed(method: Method, data: bytes) -> Message:
+    """The request of a call.
+
+    Raises:
+        Error: MALFORMED_BODY.
+    """
+    try:
+        return method.request.FromString(data)
+    except DecodeError:
+        name = method.request.DESCRIPTOR.full_name
+        raise Error(MALFORMED_BODY, f"the request is not a serialized {name}") from None
+
+
+async def refuse(servicer: Servicer, error: Error) -> None:
+    """End a call with an error, details included."""
+    status = to_status(error)
+    while status.ByteSize() > MAX_DETAILS and status.details:
+        status.details.pop()
+    if status.ByteSize() > MAX_DETAILS:
+        status.message = status.message[:MAX_MESSAGE]
+    code = CODES.get(error.reason.code, grpc.StatusCode.UNKNOWN)
+    await servicer.abort(code, error.message[:MAX_MESSAGE], ((DETAILS, status.SerializeToString()),))
+
+
+@contextlib.asynccontextmanager
+async def _answering(method: Method, servicer: Servicer) -> AsyncIterator[None]:
+    """Turn whatever is raised into the call's status."""
+    try:
+        yield
+    except Error as error:
+        await refuse(servicer, error)
+    except TimeoutError:
+        await refuse(servicer, Error(DEADLINE_EXCEEDED, "the deadline has passed"))
+    except Exception:
+        LOG.exception("%s failed", method.full_name)
+        await refuse(servicer, Error(INTERNAL, "internal error"))
+
+
+async def _next(requests: Requests, draining: asyncio.Future[Any]) -> bytes | None:
+    item = asyncio.ensure_future(anext(requests, None))
+    try:
+        await asyncio.wait({item, draining}, return_when=asyncio.FIRST_COMPLETED)
+        return item.result() if item.done() else None
+    finally:
+        item.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _closing(responses: AsyncIterator[Message]) -> AsyncIterator[AsyncIterator[Message]]:
+    try:
+        yield responses
+    finally:
+        if close := getattr(responses, "aclose", None):
+            await close()

@@ -1,0 +1,84 @@
+"""What a failed gRPC call means to its caller."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum, auto
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import status_pb2
+from grpc import aio
+from idiom.v1 import reason_errors as reasons
+
+from codegen.runtime.errors import Error, Reason, from_status
+from codegen.runtime.method import Retry
+
+DETAILS = "grpc-status-details-bin"
+LOST = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
+"""What gRPC itself says when a connection or a server ends during a call."""
+REASONS: Mapping[grpc.StatusCode, tuple[Reason, str]] = {
+    grpc.StatusCode.UNAVAILABLE: (reasons.DEPENDENCY_UNAVAILABLE, "the connection was lost during the call"),
+    grpc.StatusCode.CANCELLED: (reasons.DEPENDENCY_UNAVAILABLE, "the call was ended by the server"),
+    grpc.StatusCode.DEADLINE_EXCEEDED: (reasons.DEADLINE_EXCEEDED, "the deadline has passed"),
+    grpc.StatusCode.RESOURCE_EXHAUSTED: (reasons.OVERLOADED, "the server is overloaded"),
+    grpc.StatusCode.UNIMPLEMENTED: (reasons.UNIMPLEMENTED, "the method is not served there"),
+}
+"""Errors of calls whose status came from gRPC, not from a service."""
+
+
+class Verdict(Enum):
+    """What may be done after a failure."""
+
+    FINAL = auto()
+    ELSEWHERE = auto()
+    """The request surely had no effect: any other instance may take it."""
+    AGAIN = auto()
+    """It may have had its effect, but the method allows repetition."""
+
+
+def verdict_of(failure: aio.AioRpcError, retry: Retry) -> Verdict:
+    """Whether the call may be made again."""
+    status = status_of(failure)
+    if status is not None:
+        draining = from_status(status).reason == reasons.DRAINING
+        return Verdict.ELSEWHERE if draining else Verdict.FINAL
+    if retry is Retry.NEVER or failure.code() not in LOST:
+        return Verdict.FINAL
+    if unsent(failure):
+        return Verdict.ELSEWHERE
+    return Verdict.AGAIN if retry is Retry.SAFE else Verdict.FINAL
+
+
+def unsent(failure: aio.AioRpcError) -> bool:
+    """Whether no connection could be made, so that the request surely did not leave."""
+    return failure.code() is grpc.StatusCode.UNAVAILABLE and "failed to connect" in (failure.details() or "")
+
+
+def status_of(failure: aio.AioRpcError) -> status_pb2.Status | None:
+    """The status as the service gave it; None if it came from gRPC itself."""
+    for key, value in failure.trailing_metadata() or ():
+        if key == DETAILS and isinstance(value, bytes):
+            try:
+                return status_pb2.Status.FromString(value)
+            except DecodeError:
+                return None
+    return None
+
+
+def error_of(failure: aio.AioRpcError) -> Error:
+    """The failure as the one error type."""
+    if (status := status_of(failure)) is not None:
+        return from_status(status)
+    if unsent(failure):
+        return Error(reasons.NO_INSTANCE, "no instance can be reached now")
+    if "larger than max" in (failure.details() or ""):
+        return Error(reasons.TOO_LARGE, "the request or response is too large")
+    reason, message = REASONS.get(failure.code(), (reasons.INTERNAL, "the call failed"))
+    return Error(reason, message)
+
+
+def lost() -> aio.AioRpcError:
+    """The failure of a call that ended because its channel was closed here."""
+    nothing = aio.Metadata()
+    return aio.AioRpcError(grpc.StatusCode.CANCELLED, nothing, nothing, "the channel was closed")

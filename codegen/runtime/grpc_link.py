@@ -1,0 +1,96 @@
+"""The connection to one instance."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import grpc
+from grpc import aio
+
+from codegen.runtime.grpc_failure import lost
+
+OPTIONS = (
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 1000),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.keepalive_time_ms", 5_000),
+    ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.max_receive_message_length", 16 << 20),
+    ("grpc.max_metadata_size", 64 << 10),
+)
+"""An instance that comes back is reached within a second; one that hangs is noticed within eight."""
+GRACE = 10.0
+"""Seconds that calls under way have once their instance has left."""
+RANKS = {
+    grpc.ChannelConnectivity.READY: 0,
+    grpc.ChannelConnectivity.IDLE: 1,
+    grpc.ChannelConnectivity.CONNECTING: 1,
+}
+WORST = 2
+
+Metadata = tuple[tuple[str, str], ...]
+
+
+class Link:
+    """Calls of raw bytes to one address. Opens its connection when first used."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._channel = aio.insecure_channel(address, options=OPTIONS)
+        self._unary: dict[str, Callable[..., Any]] = {}
+
+    @property
+    def rank(self) -> int:
+        """0 if connected, higher the less likely a call gets through. Starts connecting."""
+        return RANKS.get(self._channel.get_state(try_to_connect=True), WORST)
+
+    async def unary(self, path: str, request: bytes, metadata: Metadata, timeout: float) -> bytes:  # noqa: ASYNC109  # travels with the call
+        """One call.
+
+        Raises:
+            AioRpcError: it failed.
+        """
+        if (call := self._unary.get(path)) is None:
+            call = self._unary[path] = self._channel.unary_unary(path)
+        try:
+            response: bytes = await call(request, timeout=timeout, metadata=metadata)
+        except asyncio.CancelledError:
+            raise _why_cancelled() from None
+        except aio.UsageError:
+            raise lost() from None
+        return response
+
+    async def stream(
+        self, path: str, requests: AsyncIterator[bytes], metadata: Metadata, limit: float | None
+    ) -> AsyncIterator[bytes]:
+        """One stream of requests and responses.
+
+        Raises:
+            AioRpcError: it failed.
+        """
+        open_stream: Callable[..., Any] = self._channel.stream_stream(path)
+        try:
+            call = open_stream(requests, timeout=limit, metadata=metadata)
+        except aio.UsageError:
+            raise lost() from None
+        try:
+            async for response in call:
+                yield response
+        except asyncio.CancelledError:
+            raise _why_cancelled() from None
+        finally:
+            call.cancel()
+
+    async def close(self, grace: float | None = None) -> None:
+        """Close the connection once calls under way have ended, at most after `grace` seconds."""
+        await self._channel.close(grace)
+
+
+def _why_cancelled() -> BaseException:
+    """Tell the end of the channel, which gRPC reports as a cancellation, from our own cancellation."""
+    task = asyncio.current_task()
+    return asyncio.CancelledError() if task is not None and task.cancelling() else lost()
