@@ -1,0 +1,86 @@
+"""`idiom serve TIER`: one process of a tier."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+import uvloop
+
+from codegen.runtime.errors import Error
+from impl.cli.refusal import Refusal
+from impl.settings import Settings
+
+_Run = Callable[[Settings, Callable[[], None], asyncio.Event], Awaitable[None]]
+_INTERRUPTED = 130
+_NOISY = ("aetcd", "alembic", "aiosqlite", "asyncio", "grpc", "httpx", "websockets")
+
+_logger = logging.getLogger(__name__)
+
+
+def serve(tier: str, settings: Settings, ready_fd: int | None) -> None:
+    """Runs a tier until SIGTERM or SIGINT; a second signal ends the process at once.
+
+    Args:
+        tier: name of the tier.
+        settings: of this process.
+        ready_fd: inherited descriptor that gets one byte once the tier serves.
+
+    Raises:
+        Refusal: the tier cannot serve.
+    """
+    named = settings.model_copy(update={"instance": settings.instance or f"{tier}-1"})
+    log_to_stderr(settings.log_level)
+    run = cast("_Run", importlib.import_module(f"impl.{tier}.app").run)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(_serve(run, named, ready_fd))
+        except* (Error, OSError) as group:
+            raise Refusal("; ".join(dict.fromkeys(map(_sentence, _leaves(group))))) from group
+
+
+async def _serve(run: _Run, settings: Settings, ready_fd: int | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop, stop)
+
+    def ready() -> None:
+        _logger.info("%s serves", settings.instance)
+        if ready_fd is not None:
+            os.write(ready_fd, b"1")
+            os.close(ready_fd)
+
+    await run(settings, ready, stop)
+
+
+def _stop(stop: asyncio.Event) -> None:
+    if stop.is_set():
+        os._exit(_INTERRUPTED)
+    stop.set()
+
+
+def log_to_stderr(level: str) -> None:
+    """Logs lines for people; the supervisor puts the name of the process in front of them."""
+    logging.basicConfig(
+        level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+
+
+def _leaves(group: BaseExceptionGroup[Exception]) -> list[Exception]:
+    leaves: list[Exception] = []
+    for error in group.exceptions:
+        leaves += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return leaves
+
+
+def _sentence(error: Exception) -> str:
+    return error.message if isinstance(error, Error) else str(error)
