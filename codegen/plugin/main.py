@@ -12,6 +12,7 @@ from protobuf.wkt.google.protobuf.compiler.plugin_pb import CodeGeneratorRequest
 from codegen.plugin.backend import BackEnd, Run
 from codegen.plugin.mistakes import SchemaError
 from codegen.plugin.parameters import ParameterError, parse
+from codegen.plugin.protoc import ProtocError
 from codegen.plugin.resolve import resolve
 
 _FEATURES: Final = (
@@ -31,7 +32,7 @@ def respond(request: CodeGeneratorRequest) -> CodeGeneratorResponse:
         parameters = parse(request.parameter)
         run = Run(resolve(request, parameters.include), parameters, request)
         outputs = [output for name in parameters.emit for output in back_end(name)(run)]
-    except (ParameterError, SchemaError) as error:
+    except (ParameterError, ProtocError, SchemaError) as error:
         return CodeGeneratorResponse(error=str(error))
     return CodeGeneratorResponse(
         supported_features=int(_FEATURES),

@@ -21,6 +21,9 @@ BACK_ENDS: Final = (
 )
 """Names for `emit`; each is a module of this package."""
 
+VALUES: Final = ("descriptors", "es", "openapi", "openapi_title", "openapi_version")
+"""Everything else that back ends may be told."""
+
 
 class ParameterError(ValueError):
     """A parameter that cannot be understood; the text is a sentence."""
@@ -35,7 +38,7 @@ class Parameters:
     include: list[str] = field(default_factory=list)
     """Prefixes of the files for which output is wanted: `include=shop/`. Without any, all files."""
     values: dict[str, str] = field(default_factory=dict)
-    """Everything else, for back ends: `descriptors=shop.descriptors`."""
+    """What single back ends are told: `descriptors=shop.descriptors`."""
 
     def required(self, name: str) -> str:
         """A value that a back end cannot do without."""
@@ -56,8 +59,10 @@ def parse(text: str) -> Parameters:
             parameters.emit.append(_back_end(value))
         elif key == "include":
             parameters.include.append(value)
-        else:
+        elif key in VALUES:
             parameters.values[key] = value
+        else:
+            raise ParameterError(f"{key}={value}: there are only emit, include, {', '.join(VALUES)}.")
     return parameters
 
 

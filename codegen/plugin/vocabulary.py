@@ -1,7 +1,7 @@
 """Reads the options of idiom/v1/options.proto and google/api/annotations.proto.
 
 Options are extensions found in the run's own descriptors, so that nothing has to be generated before the
-first run. Dynamic messages are untyped; they end here, in dataclasses whose fields bear the names of the options.
+first run. Dynamic messages are untyped; they end here, in dataclasses with the options' field names.
 """
 
 from __future__ import annotations

@@ -26,43 +26,43 @@ from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor
 from google.rpc import code_pb2 as google_dot_rpc_dot_code__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16idiom/v1/options.proto\x12\x08idiom.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto\"f\n\x0eServiceOptions\x12\x1c\n\x04wire\x18\x01 \x01(\x0e\x32\x0e.idiom.v1.Wire\x12&\n\tdiscovery\x18\x02 \x01(\x0e\x32\x13.idiom.v1.Discovery\x12\x0e\n\x06target\x18\x03 \x01(\t\"\xa0\x02\n\rPolicyOptions\x12\x1c\n\x04\x61uth\x18\x01 \x01(\x0e\x32\x0e.idiom.v1.Auth\x12\x0e\n\x06scopes\x18\x02 \x03(\t\x12\r\n\x05roles\x18\x03 \x03(\t\x12\x0c\n\x04rate\x18\x04 \x01(\t\x12\x10\n\x08\x63oalesce\x18\x05 \x01(\x08\x12\x10\n\x08\x61\x66\x66inity\x18\x06 \x01(\t\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x07 \x01(\r\x12\x1e\n\x05retry\x18\x08 \x01(\x0e\x32\x0f.idiom.v1.Retry\x12\x19\n\x11max_request_bytes\x18\t \x01(\r\x12(\n\ndurability\x18\n \x01(\x0e\x32\x14.idiom.v1.Durability\x12\x17\n\x0fidempotency_key\x18\x0b \x01(\t\x12\r\n\x05\x61udit\x18\x0c \x01(\x08\"\x98\x01\n\x0f\x43onsumerOptions\x12\r\n\x05group\x18\x01 \x01(\t\x12\r\n\x05\x62\x61tch\x18\x02 \x01(\r\x12\x14\n\x0cmax_attempts\x18\x03 \x01(\r\x12\x12\n\nbackoff_ms\x18\x04 \x01(\r\x12\x16\n\x0emax_backoff_ms\x18\x05 \x01(\r\x12\x0f\n\x07park_ms\x18\x06 \x01(\r\x12\x14\n\x0cpark_entries\x18\x07 \x01(\r\"\xab\x01\n\x10WebSocketOptions\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x13\n\x0bsubprotocol\x18\x02 \x01(\t\x12\x18\n\x10hello_timeout_ms\x18\x03 \x01(\r\x12\x14\n\x0cheartbeat_ms\x18\x04 \x01(\r\x12\x17\n\x0fmax_frame_bytes\x18\x05 \x01(\r\x12\x18\n\x10send_queue_bytes\x18\x06 \x01(\r\x12\x11\n\tmax_calls\x18\x07 \x01(\r\"C\n\x0bHttpOptions\x12\x0c\n\x04\x65tag\x18\x01 \x01(\t\x12\x0e\n\x06sse_id\x18\x02 \x01(\t\x12\x16\n\x0e\x61llow_shadowed\x18\x03 \x01(\x08\"\xa1\x01\n\rStreamOptions\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08order_by\x18\x02 \x01(\t\x12\x12\n\npartitions\x18\x03 \x01(\r\x12\x10\n\x08sequence\x18\x04 \x01(\t\x12\r\n\x05\x65poch\x18\x05 \x01(\t\x12\x0e\n\x06retain\x18\x06 \x01(\r\x12\x0f\n\x07max_lag\x18\x07 \x01(\r\x12\x1a\n\x12min_reader_version\x18\x08 \x01(\t\"=\n\x0c\x46rameOptions\x12\r\n\x05\x63\x61lls\x18\x01 \x01(\t\x12\r\n\x05reply\x18\x02 \x01(\t\x12\x0f\n\x07request\x18\x03 \x01(\t\"$\n\x12\x45rrorDomainOptions\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\".\n\x0c\x45rrorOptions\x12\x1e\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x10.google.rpc.Code\"D\n\x0c\x43loseOptions\x12\x0c\n\x04\x63ode\x18\x01 \x01(\r\x12&\n\treconnect\x18\x02 \x01(\x0e\x32\x13.idiom.v1.Reconnect*N\n\x04Wire\x12\x14\n\x10WIRE_UNSPECIFIED\x10\x00\x12\x0c\n\x08WIRE_RPC\x10\x01\x12\x11\n\rWIRE_CONSUMER\x10\x02\x12\x0f\n\x0bWIRE_SOCKET\x10\x03*\\\n\tDiscovery\x12\x19\n\x15\x44ISCOVERY_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44ISCOVERY_ROUND_ROBIN\x10\x01\x12\x19\n\x15\x44ISCOVERY_BY_INSTANCE\x10\x02*L\n\x04\x41uth\x12\x14\n\x10\x41UTH_UNSPECIFIED\x10\x00\x12\r\n\tAUTH_NONE\x10\x01\x12\r\n\tAUTH_USER\x10\x02\x12\x10\n\x0c\x41UTH_SERVICE\x10\x03*Q\n\x05Retry\x12\x15\n\x11RETRY_UNSPECIFIED\x10\x00\x12\x0f\n\x0bRETRY_NEVER\x10\x01\x12\x10\n\x0cRETRY_UNSENT\x10\x02\x12\x0e\n\nRETRY_SAFE\x10\x03*X\n\nDurability\x12\x1a\n\x16\x44URABILITY_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44URABILITY_STREAM\x10\x01\x12\x17\n\x13\x44URABILITY_DATABASE\x10\x02*\x81\x01\n\tReconnect\x12\x19\n\x15RECONNECT_UNSPECIFIED\x10\x00\x12\x15\n\x11RECONNECT_BACKOFF\x10\x01\x12\x11\n\rRECONNECT_NOW\x10\x02\x12\x1a\n\x16RECONNECT_AUTHENTICATE\x10\x03\x12\x13\n\x0fRECONNECT_NEVER\x10\x04:L\n\x07service\x12\x1f.google.protobuf.ServiceOptions\x18\x94\xe2\x04 \x01(\x0b\x32\x18.idiom.v1.ServiceOptions:I\n\x06policy\x12\x1e.google.protobuf.MethodOptions\x18\x9e\xe2\x04 \x01(\x0b\x32\x17.idiom.v1.PolicyOptions:M\n\x08\x63onsumer\x12\x1e.google.protobuf.MethodOptions\x18\x9f\xe2\x04 \x01(\x0b\x32\x19.idiom.v1.ConsumerOptions:O\n\twebsocket\x12\x1e.google.protobuf.MethodOptions\x18\xa0\xe2\x04 \x01(\x0b\x32\x1a.idiom.v1.WebSocketOptions:E\n\x04http\x12\x1e.google.protobuf.MethodOptions\x18\xa1\xe2\x04 \x01(\x0b\x32\x15.idiom.v1.HttpOptions:J\n\x06stream\x12\x1f.google.protobuf.MessageOptions\x18\xa8\xe2\x04 \x01(\x0b\x32\x17.idiom.v1.StreamOptions:F\n\x05\x66rame\x12\x1d.google.protobuf.FieldOptions\x18\xb2\xe2\x04 \x01(\x0b\x32\x16.idiom.v1.FrameOptions:R\n\x0c\x65rror_domain\x12\x1c.google.protobuf.EnumOptions\x18\xbc\xe2\x04 \x01(\x0b\x32\x1c.idiom.v1.ErrorDomainOptions:J\n\x05\x65rror\x12!.google.protobuf.EnumValueOptions\x18\xc6\xe2\x04 \x01(\x0b\x32\x16.idiom.v1.ErrorOptions:J\n\x05\x63lose\x12!.google.protobuf.EnumValueOptions\x18\xc7\xe2\x04 \x01(\x0b\x32\x16.idiom.v1.CloseOptionsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16idiom/v1/options.proto\x12\x08idiom.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto\"\x7f\n\x0eServiceOptions\x12\"\n\x04wire\x18\x01 \x01(\x0e\x32\x0e.idiom.v1.WireR\x04wire\x12\x31\n\tdiscovery\x18\x02 \x01(\x0e\x32\x13.idiom.v1.DiscoveryR\tdiscovery\x12\x16\n\x06target\x18\x03 \x01(\tR\x06target\"\x96\x03\n\rPolicyOptions\x12\"\n\x04\x61uth\x18\x01 \x01(\x0e\x32\x0e.idiom.v1.AuthR\x04\x61uth\x12\x16\n\x06scopes\x18\x02 \x03(\tR\x06scopes\x12\x14\n\x05roles\x18\x03 \x03(\tR\x05roles\x12\x12\n\x04rate\x18\x04 \x01(\tR\x04rate\x12\x1a\n\x08\x63oalesce\x18\x05 \x01(\x08R\x08\x63oalesce\x12\x1a\n\x08\x61\x66\x66inity\x18\x06 \x01(\tR\x08\x61\x66\x66inity\x12\x1f\n\x0b\x64\x65\x61\x64line_ms\x18\x07 \x01(\rR\ndeadlineMs\x12%\n\x05retry\x18\x08 \x01(\x0e\x32\x0f.idiom.v1.RetryR\x05retry\x12*\n\x11max_request_bytes\x18\t \x01(\rR\x0fmaxRequestBytes\x12\x34\n\ndurability\x18\n \x01(\x0e\x32\x14.idiom.v1.DurabilityR\ndurability\x12\'\n\x0fidempotency_key\x18\x0b \x01(\tR\x0eidempotencyKey\x12\x14\n\x05\x61udit\x18\x0c \x01(\x08R\x05\x61udit\"\xe1\x01\n\x0f\x43onsumerOptions\x12\x14\n\x05group\x18\x01 \x01(\tR\x05group\x12\x14\n\x05\x62\x61tch\x18\x02 \x01(\rR\x05\x62\x61tch\x12!\n\x0cmax_attempts\x18\x03 \x01(\rR\x0bmaxAttempts\x12\x1d\n\nbackoff_ms\x18\x04 \x01(\rR\tbackoffMs\x12$\n\x0emax_backoff_ms\x18\x05 \x01(\rR\x0cmaxBackoffMs\x12\x17\n\x07park_ms\x18\x06 \x01(\rR\x06parkMs\x12!\n\x0cpark_entries\x18\x07 \x01(\rR\x0bparkEntries\"\x84\x02\n\x10WebSocketOptions\x12\x12\n\x04path\x18\x01 \x01(\tR\x04path\x12 \n\x0bsubprotocol\x18\x02 \x01(\tR\x0bsubprotocol\x12(\n\x10hello_timeout_ms\x18\x03 \x01(\rR\x0ehelloTimeoutMs\x12!\n\x0cheartbeat_ms\x18\x04 \x01(\rR\x0bheartbeatMs\x12&\n\x0fmax_frame_bytes\x18\x05 \x01(\rR\rmaxFrameBytes\x12(\n\x10send_queue_bytes\x18\x06 \x01(\rR\x0esendQueueBytes\x12\x1b\n\tmax_calls\x18\x07 \x01(\rR\x08maxCalls\"_\n\x0bHttpOptions\x12\x12\n\x04\x65tag\x18\x01 \x01(\tR\x04\x65tag\x12\x15\n\x06sse_id\x18\x02 \x01(\tR\x05sseId\x12%\n\x0e\x61llow_shadowed\x18\x03 \x01(\x08R\rallowShadowed\"\xef\x01\n\rStreamOptions\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n\x08order_by\x18\x02 \x01(\tR\x07orderBy\x12\x1e\n\npartitions\x18\x03 \x01(\rR\npartitions\x12\x1a\n\x08sequence\x18\x04 \x01(\tR\x08sequence\x12\x14\n\x05\x65poch\x18\x05 \x01(\tR\x05\x65poch\x12\x16\n\x06retain\x18\x06 \x01(\rR\x06retain\x12\x17\n\x07max_lag\x18\x07 \x01(\rR\x06maxLag\x12,\n\x12min_reader_version\x18\x08 \x01(\tR\x10minReaderVersion\"T\n\x0c\x46rameOptions\x12\x14\n\x05\x63\x61lls\x18\x01 \x01(\tR\x05\x63\x61lls\x12\x14\n\x05reply\x18\x02 \x01(\tR\x05reply\x12\x18\n\x07request\x18\x03 \x01(\tR\x07request\",\n\x12\x45rrorDomainOptions\x12\x16\n\x06\x64omain\x18\x01 \x01(\tR\x06\x64omain\"4\n\x0c\x45rrorOptions\x12$\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x10.google.rpc.CodeR\x04\x63ode\"U\n\x0c\x43loseOptions\x12\x12\n\x04\x63ode\x18\x01 \x01(\rR\x04\x63ode\x12\x31\n\treconnect\x18\x02 \x01(\x0e\x32\x13.idiom.v1.ReconnectR\treconnect*N\n\x04Wire\x12\x14\n\x10WIRE_UNSPECIFIED\x10\x00\x12\x0c\n\x08WIRE_RPC\x10\x01\x12\x11\n\rWIRE_CONSUMER\x10\x02\x12\x0f\n\x0bWIRE_SOCKET\x10\x03*\\\n\tDiscovery\x12\x19\n\x15\x44ISCOVERY_UNSPECIFIED\x10\x00\x12\x19\n\x15\x44ISCOVERY_ROUND_ROBIN\x10\x01\x12\x19\n\x15\x44ISCOVERY_BY_INSTANCE\x10\x02*L\n\x04\x41uth\x12\x14\n\x10\x41UTH_UNSPECIFIED\x10\x00\x12\r\n\tAUTH_NONE\x10\x01\x12\r\n\tAUTH_USER\x10\x02\x12\x10\n\x0c\x41UTH_SERVICE\x10\x03*Q\n\x05Retry\x12\x15\n\x11RETRY_UNSPECIFIED\x10\x00\x12\x0f\n\x0bRETRY_NEVER\x10\x01\x12\x10\n\x0cRETRY_UNSENT\x10\x02\x12\x0e\n\nRETRY_SAFE\x10\x03*X\n\nDurability\x12\x1a\n\x16\x44URABILITY_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44URABILITY_STREAM\x10\x01\x12\x17\n\x13\x44URABILITY_DATABASE\x10\x02*\x81\x01\n\tReconnect\x12\x19\n\x15RECONNECT_UNSPECIFIED\x10\x00\x12\x15\n\x11RECONNECT_BACKOFF\x10\x01\x12\x11\n\rRECONNECT_NOW\x10\x02\x12\x1a\n\x16RECONNECT_AUTHENTICATE\x10\x03\x12\x13\n\x0fRECONNECT_NEVER\x10\x04:U\n\x07service\x12\x1f.google.protobuf.ServiceOptions\x18\x94\xe2\x04 \x01(\x0b\x32\x18.idiom.v1.ServiceOptionsR\x07service:Q\n\x06policy\x12\x1e.google.protobuf.MethodOptions\x18\x9e\xe2\x04 \x01(\x0b\x32\x17.idiom.v1.PolicyOptionsR\x06policy:W\n\x08\x63onsumer\x12\x1e.google.protobuf.MethodOptions\x18\x9f\xe2\x04 \x01(\x0b\x32\x19.idiom.v1.ConsumerOptionsR\x08\x63onsumer:Z\n\twebsocket\x12\x1e.google.protobuf.MethodOptions\x18\xa0\xe2\x04 \x01(\x0b\x32\x1a.idiom.v1.WebSocketOptionsR\twebsocket:K\n\x04http\x12\x1e.google.protobuf.MethodOptions\x18\xa1\xe2\x04 \x01(\x0b\x32\x15.idiom.v1.HttpOptionsR\x04http:R\n\x06stream\x12\x1f.google.protobuf.MessageOptions\x18\xa8\xe2\x04 \x01(\x0b\x32\x17.idiom.v1.StreamOptionsR\x06stream:M\n\x05\x66rame\x12\x1d.google.protobuf.FieldOptions\x18\xb2\xe2\x04 \x01(\x0b\x32\x16.idiom.v1.FrameOptionsR\x05\x66rame:_\n\x0c\x65rror_domain\x12\x1c.google.protobuf.EnumOptions\x18\xbc\xe2\x04 \x01(\x0b\x32\x1c.idiom.v1.ErrorDomainOptionsR\x0b\x65rrorDomain:Q\n\x05\x65rror\x12!.google.protobuf.EnumValueOptions\x18\xc6\xe2\x04 \x01(\x0b\x32\x16.idiom.v1.ErrorOptionsR\x05\x65rror:Q\n\x05\x63lose\x12!.google.protobuf.EnumValueOptions\x18\xc7\xe2\x04 \x01(\x0b\x32\x16.idiom.v1.CloseOptionsR\x05\x63loseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'idiom.v1.options_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WIRE']._serialized_start=1269
-  _globals['_WIRE']._serialized_end=1347
-  _globals['_DISCOVERY']._serialized_start=1349
-  _globals['_DISCOVERY']._serialized_end=1441
-  _globals['_AUTH']._serialized_start=1443
-  _globals['_AUTH']._serialized_end=1519
-  _globals['_RETRY']._serialized_start=1521
-  _globals['_RETRY']._serialized_end=1602
-  _globals['_DURABILITY']._serialized_start=1604
-  _globals['_DURABILITY']._serialized_end=1692
-  _globals['_RECONNECT']._serialized_start=1695
-  _globals['_RECONNECT']._serialized_end=1824
+  _globals['_WIRE']._serialized_start=1734
+  _globals['_WIRE']._serialized_end=1812
+  _globals['_DISCOVERY']._serialized_start=1814
+  _globals['_DISCOVERY']._serialized_end=1906
+  _globals['_AUTH']._serialized_start=1908
+  _globals['_AUTH']._serialized_end=1984
+  _globals['_RETRY']._serialized_start=1986
+  _globals['_RETRY']._serialized_end=2067
+  _globals['_DURABILITY']._serialized_start=2069
+  _globals['_DURABILITY']._serialized_end=2157
+  _globals['_RECONNECT']._serialized_start=2160
+  _globals['_RECONNECT']._serialized_end=2289
   _globals['_SERVICEOPTIONS']._serialized_start=93
-  _globals['_SERVICEOPTIONS']._serialized_end=195
-  _globals['_POLICYOPTIONS']._serialized_start=198
-  _globals['_POLICYOPTIONS']._serialized_end=486
-  _globals['_CONSUMEROPTIONS']._serialized_start=489
-  _globals['_CONSUMEROPTIONS']._serialized_end=641
-  _globals['_WEBSOCKETOPTIONS']._serialized_start=644
-  _globals['_WEBSOCKETOPTIONS']._serialized_end=815
-  _globals['_HTTPOPTIONS']._serialized_start=817
-  _globals['_HTTPOPTIONS']._serialized_end=884
-  _globals['_STREAMOPTIONS']._serialized_start=887
-  _globals['_STREAMOPTIONS']._serialized_end=1048
-  _globals['_FRAMEOPTIONS']._serialized_start=1050
-  _globals['_FRAMEOPTIONS']._serialized_end=1111
-  _globals['_ERRORDOMAINOPTIONS']._serialized_start=1113
-  _globals['_ERRORDOMAINOPTIONS']._serialized_end=1149
-  _globals['_ERROROPTIONS']._serialized_start=1151
-  _globals['_ERROROPTIONS']._serialized_end=1197
-  _globals['_CLOSEOPTIONS']._serialized_start=1199
-  _globals['_CLOSEOPTIONS']._serialized_end=1267
+  _globals['_SERVICEOPTIONS']._serialized_end=220
+  _globals['_POLICYOPTIONS']._serialized_start=223
+  _globals['_POLICYOPTIONS']._serialized_end=629
+  _globals['_CONSUMEROPTIONS']._serialized_start=632
+  _globals['_CONSUMEROPTIONS']._serialized_end=857
+  _globals['_WEBSOCKETOPTIONS']._serialized_start=860
+  _globals['_WEBSOCKETOPTIONS']._serialized_end=1120
+  _globals['_HTTPOPTIONS']._serialized_start=1122
+  _globals['_HTTPOPTIONS']._serialized_end=1217
+  _globals['_STREAMOPTIONS']._serialized_start=1220
+  _globals['_STREAMOPTIONS']._serialized_end=1459
+  _globals['_FRAMEOPTIONS']._serialized_start=1461
+  _globals['_FRAMEOPTIONS']._serialized_end=1545
+  _globals['_ERRORDOMAINOPTIONS']._serialized_start=1547
+  _globals['_ERRORDOMAINOPTIONS']._serialized_end=1591
+  _globals['_ERROROPTIONS']._serialized_start=1593
+  _globals['_ERROROPTIONS']._serialized_end=1645
+  _globals['_CLOSEOPTIONS']._serialized_start=1647
+  _globals['_CLOSEOPTIONS']._serialized_end=1732
 # @@protoc_insertion_point(module_scope)

@@ -7,25 +7,48 @@ from codegen.runtime.errors import Reason
 
 UNSPECIFIED = Reason("UNSPECIFIED", "idiom", 2)
 MALFORMED_BODY = Reason("MALFORMED_BODY", "idiom", 3)
+"""The body is not well-formed JSON or not a serialized message."""
 INVALID_FIELD = Reason("INVALID_FIELD", "idiom", 3)
+"""A field, parameter or path value cannot be read as its type, or is given twice."""
 UNKNOWN_FIELD = Reason("UNKNOWN_FIELD", "idiom", 3)
+"""No such field or parameter."""
 VALIDATION_FAILED = Reason("VALIDATION_FAILED", "idiom", 3)
+"""A rule of the schema is broken; google.rpc.BadRequest names the fields."""
 MALFORMED_PATH = Reason("MALFORMED_PATH", "idiom", 3)
+"""The path is not valid percent-encoded UTF-8."""
 NO_ROUTE = Reason("NO_ROUTE", "idiom", 5)
+"""No route for this path."""
 METHOD_NOT_ALLOWED = Reason("METHOD_NOT_ALLOWED", "idiom", 12)
+"""The path exists with other verbs. HTTP status 405."""
 UNSUPPORTED_MEDIA_TYPE = Reason("UNSUPPORTED_MEDIA_TYPE", "idiom", 3)
+"""The body is in a format that is not offered. HTTP status 415."""
 TOO_LARGE = Reason("TOO_LARGE", "idiom", 8)
+"""The body or frame is larger than the limit. HTTP status 413."""
 TOKEN_MISSING = Reason("TOKEN_MISSING", "idiom", 16)
+"""No credentials."""
 TOKEN_INVALID = Reason("TOKEN_INVALID", "idiom", 16)
+"""Credentials that are not ours, are altered or cannot be read."""
 TOKEN_EXPIRED = Reason("TOKEN_EXPIRED", "idiom", 16)
+"""Credentials that were valid once."""
 FORBIDDEN = Reason("FORBIDDEN", "idiom", 7)
+"""The caller is known and may not do this."""
 DEADLINE_EXCEEDED = Reason("DEADLINE_EXCEEDED", "idiom", 4)
+"""The deadline passed."""
 NO_INSTANCE = Reason("NO_INSTANCE", "idiom", 14)
+"""No instance of the service can be reached now."""
 DEPENDENCY_UNAVAILABLE = Reason("DEPENDENCY_UNAVAILABLE", "idiom", 14)
+"""A part that the service depends on cannot be reached now."""
 OVERLOADED = Reason("OVERLOADED", "idiom", 8)
+"""A bounded queue is full."""
 UNIMPLEMENTED = Reason("UNIMPLEMENTED", "idiom", 12)
+"""The method is not served here."""
 INTERNAL = Reason("INTERNAL", "idiom", 13)
+"""A defect of the server; details are in its log only."""
 CANCELLED = Reason("CANCELLED", "idiom", 1)
+"""The caller went away."""
 FENCED = Reason("FENCED", "idiom", 9)
+"""An older owner's token was presented."""
 DRAINING = Reason("DRAINING", "idiom", 14)
+"""The instance is shutting down."""
 NOT_ACCEPTABLE = Reason("NOT_ACCEPTABLE", "idiom", 3)
+"""No response format that the caller accepts. HTTP status 406."""

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16idiom/v1/runtime.proto\x12\x08idiom.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xa8\x01\n\x07Handled\x12*\n\x07outcome\x18\x01 \x01(\x0e\x32\x19.idiom.v1.Handled.Outcome\x12\x0e\n\x06reason\x18\x02 \x01(\t\"a\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n\rOUTCOME_RETRY\x10\x01\x12\x17\n\x13OUTCOME_DEAD_LETTER\x10\x02\x12\x11\n\rOUTCOME_PAUSE\x10\x03\"\x9e\x02\n\nDeadLetter\x12\x0e\n\x06stream\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\r\x12\r\n\x05group\x18\x03 \x01(\t\x12\x10\n\x08\x65ntry_id\x18\x04 \x01(\t\x12\x0c\n\x04type\x18\x05 \x01(\t\x12\x0f\n\x07payload\x18\x06 \x01(\x0c\x12!\n\x05\x65rror\x18\x07 \x01(\x0b\x32\x12.google.rpc.Status\x12\x10\n\x08\x61ttempts\x18\x08 \x01(\r\x12\x33\n\x0f\x66irst_failed_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07\x64\x65\x61\x64_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eschema_version\x18\x0b \x01(\t\"&\n\x08Metadata\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c\"*\n\tCallFrame\x12\x1d\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x0e.idiom.v1.Call\"\x93\x01\n\x04\x43\x61ll\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x0f\n\x07request\x18\x03 \x01(\x0c\x12$\n\x08metadata\x18\x04 \x03(\x0b\x32\x12.idiom.v1.Metadata\x12*\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06\x63\x61ncel\x18\x06 \x01(\x08\".\n\nReplyFrame\x12 \n\x07replies\x18\x01 \x03(\x0b\x32\x0f.idiom.v1.Reply\"o\n\x05Reply\x12\n\n\x02id\x18\x01 \x01(\x04\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12\x10\n\x08response\x18\x03 \x01(\x0c\x12$\n\x08metadata\x18\x04 \x03(\x0b\x32\x12.idiom.v1.Metadatab\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16idiom/v1/runtime.proto\x12\x08idiom.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\xb9\x01\n\x07Handled\x12\x33\n\x07outcome\x18\x01 \x01(\x0e\x32\x19.idiom.v1.Handled.OutcomeR\x07outcome\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\"a\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n\rOUTCOME_RETRY\x10\x01\x12\x17\n\x13OUTCOME_DEAD_LETTER\x10\x02\x12\x11\n\rOUTCOME_PAUSE\x10\x03\"\x87\x03\n\nDeadLetter\x12\x16\n\x06stream\x18\x01 \x01(\tR\x06stream\x12\x1c\n\tpartition\x18\x02 \x01(\rR\tpartition\x12\x14\n\x05group\x18\x03 \x01(\tR\x05group\x12\x19\n\x08\x65ntry_id\x18\x04 \x01(\tR\x07\x65ntryId\x12\x12\n\x04type\x18\x05 \x01(\tR\x04type\x12\x18\n\x07payload\x18\x06 \x01(\x0cR\x07payload\x12(\n\x05\x65rror\x18\x07 \x01(\x0b\x32\x12.google.rpc.StatusR\x05\x65rror\x12\x1a\n\x08\x61ttempts\x18\x08 \x01(\rR\x08\x61ttempts\x12\x42\n\x0f\x66irst_failed_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampR\rfirstFailedAt\x12\x33\n\x07\x64\x65\x61\x64_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x06\x64\x65\x61\x64\x41t\x12%\n\x0eschema_version\x18\x0b \x01(\tR\rschemaVersion\"2\n\x08Metadata\x12\x10\n\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n\x05value\x18\x02 \x01(\x0cR\x05value\"1\n\tCallFrame\x12$\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x0e.idiom.v1.CallR\x05\x63\x61lls\"\xc1\x01\n\x04\x43\x61ll\x12\x0e\n\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n\x04path\x18\x02 \x01(\tR\x04path\x12\x18\n\x07request\x18\x03 \x01(\x0cR\x07request\x12.\n\x08metadata\x18\x04 \x03(\x0b\x32\x12.idiom.v1.MetadataR\x08metadata\x12\x33\n\x07timeout\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\x07timeout\x12\x16\n\x06\x63\x61ncel\x18\x06 \x01(\x08R\x06\x63\x61ncel\"7\n\nReplyFrame\x12)\n\x07replies\x18\x01 \x03(\x0b\x32\x0f.idiom.v1.ReplyR\x07replies\"\x8f\x01\n\x05Reply\x12\x0e\n\x02id\x18\x01 \x01(\x04R\x02id\x12*\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusR\x06status\x12\x1a\n\x08response\x18\x03 \x01(\x0cR\x08response\x12.\n\x08metadata\x18\x04 \x03(\x0b\x32\x12.idiom.v1.MetadataR\x08metadatab\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,19 +35,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'idiom.v1.runtime_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_HANDLED']._serialized_start=127
-  _globals['_HANDLED']._serialized_end=295
-  _globals['_HANDLED_OUTCOME']._serialized_start=198
-  _globals['_HANDLED_OUTCOME']._serialized_end=295
-  _globals['_DEADLETTER']._serialized_start=298
-  _globals['_DEADLETTER']._serialized_end=584
-  _globals['_METADATA']._serialized_start=586
-  _globals['_METADATA']._serialized_end=624
-  _globals['_CALLFRAME']._serialized_start=626
-  _globals['_CALLFRAME']._serialized_end=668
-  _globals['_CALL']._serialized_start=671
-  _globals['_CALL']._serialized_end=818
-  _globals['_REPLYFRAME']._serialized_start=820
-  _globals['_REPLYFRAME']._serialized_end=866
-  _globals['_REPLY']._serialized_start=868
-  _globals['_REPLY']._serialized_end=979
+  _globals['_HANDLED']._serialized_end=312
+  _globals['_HANDLED_OUTCOME']._serialized_start=215
+  _globals['_HANDLED_OUTCOME']._serialized_end=312
+  _globals['_DEADLETTER']._serialized_start=315
+  _globals['_DEADLETTER']._serialized_end=706
+  _globals['_METADATA']._serialized_start=708
+  _globals['_METADATA']._serialized_end=758
+  _globals['_CALLFRAME']._serialized_start=760
+  _globals['_CALLFRAME']._serialized_end=809
+  _globals['_CALL']._serialized_start=812
+  _globals['_CALL']._serialized_end=1005
+  _globals['_REPLYFRAME']._serialized_start=1007
+  _globals['_REPLYFRAME']._serialized_end=1062
+  _globals['_REPLY']._serialized_start=1065
+  _globals['_REPLY']._serialized_end=1208
 # @@protoc_insertion_point(module_scope)

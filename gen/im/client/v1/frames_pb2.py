@@ -28,7 +28,7 @@ from im.logic.v1 import message_pb2 as im_dot_logic_dot_v1_dot_message__pb2
 from im.logic.v1 import message_service_pb2 as im_dot_logic_dot_v1_dot_message__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19im/client/v1/frames.proto\x12\x0cim.client.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x16idiom/v1/options.proto\x1a\x19im/logic/v1/message.proto\x1a!im/logic/v1/message_service.proto\"\xf0\x01\n\x0b\x43lientFrame\x12$\n\x05hello\x18\x01 \x01(\x0b\x32\x13.im.client.v1.HelloH\x00\x12[\n\x04send\x18\x02 \x01(\x0b\x32\x17.im.client.v1.SendFrameB2\x92\x93&.\n&im.logic.v1.MessageService.SendMessage\x12\x04sentH\x00\x12 \n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x11.im.client.v1.AckH\x00\x12,\n\theartbeat\x18\x04 \x01(\x0b\x32\x17.im.client.v1.HeartbeatH\x00\x42\x0e\n\x05\x66rame\x12\x05\xbaH\x02\x08\x01\"\xeb\x01\n\x0bServerFrame\x12(\n\x07welcome\x18\x01 \x01(\x0b\x32\x15.im.client.v1.WelcomeH\x00\x12\'\n\x04sent\x18\x02 \x01(\x0b\x32\x17.im.client.v1.SentFrameH\x00\x12)\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x18.im.client.v1.ErrorFrameH\x00\x12\'\n\x07message\x18\x04 \x01(\x0b\x32\x14.im.logic.v1.MessageH\x00\x12,\n\theartbeat\x18\x05 \x01(\x0b\x32\x17.im.client.v1.HeartbeatH\x00\x42\x07\n\x05\x66rame\")\n\x05Hello\x12 \n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\n\x80\x01\x01\xbaH\x04r\x02\x10\x01\"Z\n\x07Welcome\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x19\n\x11heartbeat_seconds\x18\x02 \x01(\r\x12 \n\x05heads\x18\x03 \x03(\x0b\x32\x11.im.logic.v1.Head\"e\n\tSendFrame\x12\x1e\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x38\n\x07request\x18\x02 \x01(\x0b\x32\x1f.im.logic.v1.SendMessageRequestB\x06\xbaH\x03\xc8\x01\x01\"S\n\tSentFrame\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x32\n\x08response\x18\x02 \x01(\x0b\x32 .im.logic.v1.SendMessageResponse\"O\n\nErrorFrame\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\"X\n\x03\x41\x63k\x12#\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x16\n\x05\x65poch\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x14\n\x03seq\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"\x0b\n\tHeartbeatb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19im/client/v1/frames.proto\x12\x0cim.client.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x16idiom/v1/options.proto\x1a\x19im/logic/v1/message.proto\x1a!im/logic/v1/message_service.proto\"\x8d\x02\n\x0b\x43lientFrame\x12+\n\x05hello\x18\x01 \x01(\x0b\x32\x13.im.client.v1.HelloH\x00R\x05hello\x12\x61\n\x04send\x18\x02 \x01(\x0b\x32\x17.im.client.v1.SendFrameB2\x92\x93&.\n&im.logic.v1.MessageService.SendMessage\x12\x04sentH\x00R\x04send\x12%\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x11.im.client.v1.AckH\x00R\x03\x61\x63k\x12\x37\n\theartbeat\x18\x04 \x01(\x0b\x32\x17.im.client.v1.HeartbeatH\x00R\theartbeatB\x0e\n\x05\x66rame\x12\x05\xbaH\x02\x08\x01\"\x95\x02\n\x0bServerFrame\x12\x31\n\x07welcome\x18\x01 \x01(\x0b\x32\x15.im.client.v1.WelcomeH\x00R\x07welcome\x12-\n\x04sent\x18\x02 \x01(\x0b\x32\x17.im.client.v1.SentFrameH\x00R\x04sent\x12\x30\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x18.im.client.v1.ErrorFrameH\x00R\x05\x65rror\x12\x30\n\x07message\x18\x04 \x01(\x0b\x32\x14.im.logic.v1.MessageH\x00R\x07message\x12\x37\n\theartbeat\x18\x05 \x01(\x0b\x32\x17.im.client.v1.HeartbeatH\x00R\theartbeatB\x07\n\x05\x66rame\"6\n\x05Hello\x12-\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\n\x80\x01\x01\xbaH\x04r\x02\x10\x01R\x0b\x61\x63\x63\x65ssToken\"~\n\x07Welcome\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12+\n\x11heartbeat_seconds\x18\x02 \x01(\rR\x10heartbeatSeconds\x12\'\n\x05heads\x18\x03 \x03(\x0b\x32\x11.im.logic.v1.HeadR\x05heads\"y\n\tSendFrame\x12)\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\trequestId\x12\x41\n\x07request\x18\x02 \x01(\x0b\x32\x1f.im.logic.v1.SendMessageRequestB\x06\xbaH\x03\xc8\x01\x01R\x07request\"h\n\tSentFrame\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\trequestId\x12<\n\x08response\x18\x02 \x01(\x0b\x32 .im.logic.v1.SendMessageResponseR\x08response\"q\n\nErrorFrame\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\trequestId\x12\x12\n\x04\x63ode\x18\x02 \x01(\tR\x04\x63ode\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x04 \x01(\tR\x07message\"t\n\x03\x41\x63k\x12\x33\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x0e\x63onversationId\x12\x1d\n\x05\x65poch\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\x05\x65poch\x12\x19\n\x03seq\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\x03seq\"\x0b\n\tHeartbeatb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,21 +52,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ACK'].fields_by_name['seq']._loaded_options = None
   _globals['_ACK'].fields_by_name['seq']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_CLIENTFRAME']._serialized_start=159
-  _globals['_CLIENTFRAME']._serialized_end=399
-  _globals['_SERVERFRAME']._serialized_start=402
-  _globals['_SERVERFRAME']._serialized_end=637
-  _globals['_HELLO']._serialized_start=639
-  _globals['_HELLO']._serialized_end=680
-  _globals['_WELCOME']._serialized_start=682
-  _globals['_WELCOME']._serialized_end=772
-  _globals['_SENDFRAME']._serialized_start=774
-  _globals['_SENDFRAME']._serialized_end=875
-  _globals['_SENTFRAME']._serialized_start=877
-  _globals['_SENTFRAME']._serialized_end=960
-  _globals['_ERRORFRAME']._serialized_start=962
-  _globals['_ERRORFRAME']._serialized_end=1041
-  _globals['_ACK']._serialized_start=1043
-  _globals['_ACK']._serialized_end=1131
-  _globals['_HEARTBEAT']._serialized_start=1133
-  _globals['_HEARTBEAT']._serialized_end=1144
+  _globals['_CLIENTFRAME']._serialized_end=428
+  _globals['_SERVERFRAME']._serialized_start=431
+  _globals['_SERVERFRAME']._serialized_end=708
+  _globals['_HELLO']._serialized_start=710
+  _globals['_HELLO']._serialized_end=764
+  _globals['_WELCOME']._serialized_start=766
+  _globals['_WELCOME']._serialized_end=892
+  _globals['_SENDFRAME']._serialized_start=894
+  _globals['_SENDFRAME']._serialized_end=1015
+  _globals['_SENTFRAME']._serialized_start=1017
+  _globals['_SENTFRAME']._serialized_end=1121
+  _globals['_ERRORFRAME']._serialized_start=1123
+  _globals['_ERRORFRAME']._serialized_end=1236
+  _globals['_ACK']._serialized_start=1238
+  _globals['_ACK']._serialized_end=1354
+  _globals['_HEARTBEAT']._serialized_start=1356
+  _globals['_HEARTBEAT']._serialized_end=1367
 # @@protoc_insertion_point(module_scope)

@@ -28,3 +28,4 @@ SESSION = Socket(
     send_queue_bytes=1048576,
     max_calls=64,
 )
+"""One session, from `hello` to the close of the socket."""

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from codegen.runtime.context import Context
 from codegen.runtime.grpc_client import DEFAULT_OPTIONS, CallOptions, Channel
-from codegen.runtime.method import Auth, Discovery, Method, Policy, Retry, Service
+from codegen.runtime.method import Auth, Discovery, Method, Policy, Service
 from im.connect.v1 import delivery_service_pb2
 
 DELIVERY_SERVICE = Service(
@@ -31,9 +31,15 @@ DELIVERY_SERVICE = Service(
 
 
 class DeliveryService(Protocol):
-    """Implemented by hand."""
+    """Delivery to the sessions of one connection gateway."""
 
-    def deliver(self, requests: AsyncIterator[delivery_service_pb2.DeliverRequest], context: Context) -> AsyncIterator[delivery_service_pb2.DeliverResponse]: ...
+    def deliver(
+        self,
+        requests: AsyncIterator[delivery_service_pb2.DeliverRequest],
+        context: Context,
+    ) -> AsyncIterator[delivery_service_pb2.DeliverResponse]:
+        """Delivers batches to sessions. One response answers one request, in order."""
+        ...
 
 
 class DeliveryServiceClient:
@@ -43,6 +49,13 @@ class DeliveryServiceClient:
         self._channel = channel
 
     def deliver(
-        self, requests: AsyncIterator[delivery_service_pb2.DeliverRequest], options: CallOptions = DEFAULT_OPTIONS
+        self,
+        requests: AsyncIterator[delivery_service_pb2.DeliverRequest],
+        options: CallOptions = DEFAULT_OPTIONS,
     ) -> AsyncIterator[delivery_service_pb2.DeliverResponse]:
-        return self._channel.stream_stream(DELIVERY_SERVICE.methods[0], requests, delivery_service_pb2.DeliverResponse, options)
+        return self._channel.stream_stream(
+            DELIVERY_SERVICE.methods[0],
+            requests,
+            delivery_service_pb2.DeliverResponse,
+            options,
+        )

@@ -7,10 +7,18 @@ from codegen.runtime.method import CloseCode, Reconnect
 
 UNSPECIFIED = CloseCode("UNSPECIFIED", 1011, Reconnect.BACKOFF)
 DRAINING = CloseCode("DRAINING", 4000, Reconnect.NOW)
+"""The instance is shutting down."""
 HELLO_EXPECTED = CloseCode("HELLO_EXPECTED", 4400, Reconnect.NEVER)
+"""The first frame did not arrive in time or was no `hello`."""
 UNAUTHENTICATED = CloseCode("UNAUTHENTICATED", 4401, Reconnect.AUTHENTICATE)
+"""The access token was refused."""
 MALFORMED_FRAME = CloseCode("MALFORMED_FRAME", 4402, Reconnect.NEVER)
+"""A frame could not be read, or was of the wrong kind for the subprotocol."""
 HEARTBEAT_TIMEOUT = CloseCode("HEARTBEAT_TIMEOUT", 4408, Reconnect.BACKOFF)
+"""Nothing was heard for two heartbeat intervals."""
 SLOW_CONSUMER = CloseCode("SLOW_CONSUMER", 4409, Reconnect.BACKOFF)
+"""The client reads more slowly than messages arrive."""
 FRAME_TOO_LARGE = CloseCode("FRAME_TOO_LARGE", 4413, Reconnect.NEVER)
+"""A frame is larger than the limit."""
 UNAVAILABLE = CloseCode("UNAVAILABLE", 4503, Reconnect.BACKOFF)
+"""A part that the session needs cannot be reached now."""

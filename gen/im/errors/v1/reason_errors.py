@@ -7,12 +7,22 @@ from codegen.runtime.errors import Reason
 
 UNSPECIFIED = Reason("UNSPECIFIED", "im", 2)
 USERNAME_TAKEN = Reason("USERNAME_TAKEN", "im", 6)
+"""The user name is taken."""
 WRONG_CREDENTIALS = Reason("WRONG_CREDENTIALS", "im", 16)
+"""User name and password do not match. Says nothing about which of them is wrong."""
 USER_NOT_FOUND = Reason("USER_NOT_FOUND", "im", 5)
+"""No such user."""
 CONVERSATION_NOT_FOUND = Reason("CONVERSATION_NOT_FOUND", "im", 5)
+"""No such conversation."""
 NOT_A_MEMBER = Reason("NOT_A_MEMBER", "im", 7)
+"""The caller is not a member of the conversation."""
 CLIENT_MESSAGE_ID_REUSED = Reason("CLIENT_MESSAGE_ID_REUSED", "im", 6)
+"""The client message id was used by the same sender in this conversation for another payload."""
 HISTORY_INCOMPLETE = Reason("HISTORY_INCOMPLETE", "im", 14)
+"""A part of the history cannot be read now. Nothing is lost; ask again."""
 NO_CONNECTION_GATEWAY = Reason("NO_CONNECTION_GATEWAY", "im", 14)
+"""No connection gateway is available now."""
 RECOVERING = Reason("RECOVERING", "im", 14)
+"""A partition is being recovered; ask again."""
 UNEXPECTED_FRAME = Reason("UNEXPECTED_FRAME", "im", 9)
+"""A frame arrived that the session does not expect in its present state."""

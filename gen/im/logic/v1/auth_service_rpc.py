@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Protocol
 
 from codegen.runtime.context import Context
 from codegen.runtime.grpc_client import DEFAULT_OPTIONS, CallOptions, Channel
-from codegen.runtime.method import Auth, Discovery, Method, Policy, Retry, Service
+from codegen.runtime.method import Auth, Discovery, Method, Policy, Service
 from im.logic.v1 import auth_service_pb2
 
 AUTH_SERVICE = Service(
@@ -37,11 +36,23 @@ AUTH_SERVICE = Service(
 
 
 class AuthService(Protocol):
-    """Implemented by hand."""
+    """Accounts and logins."""
 
-    async def register(self, request: auth_service_pb2.RegisterRequest, context: Context) -> auth_service_pb2.RegisterResponse: ...
+    async def register(
+        self,
+        request: auth_service_pb2.RegisterRequest,
+        context: Context,
+    ) -> auth_service_pb2.RegisterResponse:
+        """Creates a user and logs them in. Errors: USERNAME_TAKEN."""
+        ...
 
-    async def login(self, request: auth_service_pb2.LoginRequest, context: Context) -> auth_service_pb2.LoginResponse: ...
+    async def login(
+        self,
+        request: auth_service_pb2.LoginRequest,
+        context: Context,
+    ) -> auth_service_pb2.LoginResponse:
+        """Starts a login of an existing user. Errors: WRONG_CREDENTIALS."""
+        ...
 
 
 class AuthServiceClient:
@@ -51,11 +62,25 @@ class AuthServiceClient:
         self._channel = channel
 
     async def register(
-        self, request: auth_service_pb2.RegisterRequest, options: CallOptions = DEFAULT_OPTIONS
+        self,
+        request: auth_service_pb2.RegisterRequest,
+        options: CallOptions = DEFAULT_OPTIONS,
     ) -> auth_service_pb2.RegisterResponse:
-        return await self._channel.unary(AUTH_SERVICE.methods[0], request, auth_service_pb2.RegisterResponse, options)
+        return await self._channel.unary(
+            AUTH_SERVICE.methods[0],
+            request,
+            auth_service_pb2.RegisterResponse,
+            options,
+        )
 
     async def login(
-        self, request: auth_service_pb2.LoginRequest, options: CallOptions = DEFAULT_OPTIONS
+        self,
+        request: auth_service_pb2.LoginRequest,
+        options: CallOptions = DEFAULT_OPTIONS,
     ) -> auth_service_pb2.LoginResponse:
-        return await self._channel.unary(AUTH_SERVICE.methods[1], request, auth_service_pb2.LoginResponse, options)
+        return await self._channel.unary(
+            AUTH_SERVICE.methods[1],
+            request,
+            auth_service_pb2.LoginResponse,
+            options,
+        )

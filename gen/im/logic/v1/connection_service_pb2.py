@@ -26,7 +26,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from idiom.v1 import options_pb2 as idiom_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$im/logic/v1/connection_service.proto\x12\x0bim.logic.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x16idiom/v1/options.proto\"\x16\n\x14GetConnectionRequest\"$\n\x15GetConnectionResponse\x12\x0b\n\x03url\x18\x01 \x01(\t2\xa2\x01\n\x11\x43onnectionService\x12|\n\rGetConnection\x12!.im.logic.v1.GetConnectionRequest\x1a\".im.logic.v1.GetConnectionResponse\"$\x90\x02\x01\xf2\x91&\x07\x08\x02\x38\x88\'@\x03\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/connection\x1a\x0f\xa2\x91&\x0b\x08\x01\x10\x01\x1a\x05logicb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$im/logic/v1/connection_service.proto\x12\x0bim.logic.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x16idiom/v1/options.proto\"\x16\n\x14GetConnectionRequest\")\n\x15GetConnectionResponse\x12\x10\n\x03url\x18\x01 \x01(\tR\x03url2\xa2\x01\n\x11\x43onnectionService\x12|\n\rGetConnection\x12!.im.logic.v1.GetConnectionRequest\x1a\".im.logic.v1.GetConnectionResponse\"$\x90\x02\x01\xf2\x91&\x07\x08\x02\x38\x88\'@\x03\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/connection\x1a\x0f\xa2\x91&\x0b\x08\x01\x10\x01\x1a\x05logicb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,7 +40,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETCONNECTIONREQUEST']._serialized_start=107
   _globals['_GETCONNECTIONREQUEST']._serialized_end=129
   _globals['_GETCONNECTIONRESPONSE']._serialized_start=131
-  _globals['_GETCONNECTIONRESPONSE']._serialized_end=167
-  _globals['_CONNECTIONSERVICE']._serialized_start=170
-  _globals['_CONNECTIONSERVICE']._serialized_end=332
+  _globals['_GETCONNECTIONRESPONSE']._serialized_end=172
+  _globals['_CONNECTIONSERVICE']._serialized_start=175
+  _globals['_CONNECTIONSERVICE']._serialized_end=337
 # @@protoc_insertion_point(module_scope)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Protocol
 
 from codegen.runtime.context import Context
@@ -29,9 +28,15 @@ CONNECTION_SERVICE = Service(
 
 
 class ConnectionService(Protocol):
-    """Implemented by hand."""
+    """Where to open a socket."""
 
-    async def get_connection(self, request: connection_service_pb2.GetConnectionRequest, context: Context) -> connection_service_pb2.GetConnectionResponse: ...
+    async def get_connection(
+        self,
+        request: connection_service_pb2.GetConnectionRequest,
+        context: Context,
+    ) -> connection_service_pb2.GetConnectionResponse:
+        """The address of a connection gateway. Errors: NO_CONNECTION_GATEWAY."""
+        ...
 
 
 class ConnectionServiceClient:
@@ -41,6 +46,13 @@ class ConnectionServiceClient:
         self._channel = channel
 
     async def get_connection(
-        self, request: connection_service_pb2.GetConnectionRequest, options: CallOptions = DEFAULT_OPTIONS
+        self,
+        request: connection_service_pb2.GetConnectionRequest,
+        options: CallOptions = DEFAULT_OPTIONS,
     ) -> connection_service_pb2.GetConnectionResponse:
-        return await self._channel.unary(CONNECTION_SERVICE.methods[0], request, connection_service_pb2.GetConnectionResponse, options)
+        return await self._channel.unary(
+            CONNECTION_SERVICE.methods[0],
+            request,
+            connection_service_pb2.GetConnectionResponse,
+            options,
+        )

@@ -27,7 +27,7 @@ from idiom.v1 import options_pb2 as idiom_dot_v1_dot_options__pb2
 from im.logic.v1 import message_pb2 as im_dot_logic_dot_v1_dot_message__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&im/logic/v1/conversation_service.proto\x12\x0bim.logic.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x16idiom/v1/options.proto\x1a\x19im/logic/v1/message.proto\",\n\x10ListHeadsRequest\x12\x18\n\x07user_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\"5\n\x11ListHeadsResponse\x12 \n\x05heads\x18\x01 \x03(\x0b\x32\x11.im.logic.v1.Head2\x82\x01\n\x13\x43onversationService\x12Z\n\tListHeads\x12\x1d.im.logic.v1.ListHeadsRequest\x1a\x1e.im.logic.v1.ListHeadsResponse\"\x0e\x90\x02\x01\xf2\x91&\x07\x08\x03\x38\x88\'@\x03\x1a\x0f\xa2\x91&\x0b\x08\x01\x10\x01\x1a\x05logicb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&im/logic/v1/conversation_service.proto\x12\x0bim.logic.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x16idiom/v1/options.proto\x1a\x19im/logic/v1/message.proto\"4\n\x10ListHeadsRequest\x12 \n\x07user_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00R\x06userId\"<\n\x11ListHeadsResponse\x12\'\n\x05heads\x18\x01 \x03(\x0b\x32\x11.im.logic.v1.HeadR\x05heads2\x82\x01\n\x13\x43onversationService\x12Z\n\tListHeads\x12\x1d.im.logic.v1.ListHeadsRequest\x1a\x1e.im.logic.v1.ListHeadsResponse\"\x0e\x90\x02\x01\xf2\x91&\x07\x08\x03\x38\x88\'@\x03\x1a\x0f\xa2\x91&\x0b\x08\x01\x10\x01\x1a\x05logicb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,9 +41,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONVERSATIONSERVICE'].methods_by_name['ListHeads']._loaded_options = None
   _globals['_CONVERSATIONSERVICE'].methods_by_name['ListHeads']._serialized_options = b'\220\002\001\362\221&\007\010\0038\210\'@\003'
   _globals['_LISTHEADSREQUEST']._serialized_start=135
-  _globals['_LISTHEADSREQUEST']._serialized_end=179
-  _globals['_LISTHEADSRESPONSE']._serialized_start=181
-  _globals['_LISTHEADSRESPONSE']._serialized_end=234
-  _globals['_CONVERSATIONSERVICE']._serialized_start=237
-  _globals['_CONVERSATIONSERVICE']._serialized_end=367
+  _globals['_LISTHEADSREQUEST']._serialized_end=187
+  _globals['_LISTHEADSRESPONSE']._serialized_start=189
+  _globals['_LISTHEADSRESPONSE']._serialized_end=249
+  _globals['_CONVERSATIONSERVICE']._serialized_start=252
+  _globals['_CONVERSATIONSERVICE']._serialized_end=382
 # @@protoc_insertion_point(module_scope)

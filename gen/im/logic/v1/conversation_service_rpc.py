@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Protocol
 
 from codegen.runtime.context import Context
@@ -29,9 +28,17 @@ CONVERSATION_SERVICE = Service(
 
 
 class ConversationService(Protocol):
-    """Implemented by hand."""
+    """Conversations of a user."""
 
-    async def list_heads(self, request: conversation_service_pb2.ListHeadsRequest, context: Context) -> conversation_service_pb2.ListHeadsResponse: ...
+    async def list_heads(
+        self,
+        request: conversation_service_pb2.ListHeadsRequest,
+        context: Context,
+    ) -> conversation_service_pb2.ListHeadsResponse:
+        """Last positions of a user's most recent conversations, newest first; for the connection gateways.
+        Errors: USER_NOT_FOUND.
+        """
+        ...
 
 
 class ConversationServiceClient:
@@ -41,6 +48,13 @@ class ConversationServiceClient:
         self._channel = channel
 
     async def list_heads(
-        self, request: conversation_service_pb2.ListHeadsRequest, options: CallOptions = DEFAULT_OPTIONS
+        self,
+        request: conversation_service_pb2.ListHeadsRequest,
+        options: CallOptions = DEFAULT_OPTIONS,
     ) -> conversation_service_pb2.ListHeadsResponse:
-        return await self._channel.unary(CONVERSATION_SERVICE.methods[0], request, conversation_service_pb2.ListHeadsResponse, options)
+        return await self._channel.unary(
+            CONVERSATION_SERVICE.methods[0],
+            request,
+            conversation_service_pb2.ListHeadsResponse,
+            options,
+        )

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19im/logic/v1/message.proto\x12\x0bim.logic.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe6\x01\n\x07Message\x12\n\n\x02id\x18\x01 \x01(\x03\x12\x17\n\x0f\x63onversation_id\x18\x02 \x01(\t\x12\r\n\x05\x65poch\x18\x03 \x01(\x03\x12\x0b\n\x03seq\x18\x04 \x01(\x03\x12\x11\n\tsender_id\x18\x05 \x01(\x03\x12\x19\n\x11\x63lient_message_id\x18\x06 \x01(\t\x12\x11\n\x04text\x18\x07 \x01(\tB\x03\x80\x01\x01\x12.\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\ttombstone\x18\t \x01(\x0b\x32\x16.im.logic.v1.Tombstone\"!\n\tTombstone\x12\x14\n\x0c\x64uplicate_of\x18\x01 \x01(\x03\";\n\x04Head\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x0b\n\x03seq\x18\x03 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19im/logic/v1/message.proto\x12\x0bim.logic.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbd\x02\n\x07Message\x12\x0e\n\x02id\x18\x01 \x01(\x03R\x02id\x12\'\n\x0f\x63onversation_id\x18\x02 \x01(\tR\x0e\x63onversationId\x12\x14\n\x05\x65poch\x18\x03 \x01(\x03R\x05\x65poch\x12\x10\n\x03seq\x18\x04 \x01(\x03R\x03seq\x12\x1b\n\tsender_id\x18\x05 \x01(\x03R\x08senderId\x12*\n\x11\x63lient_message_id\x18\x06 \x01(\tR\x0f\x63lientMessageId\x12\x17\n\x04text\x18\x07 \x01(\tB\x03\x80\x01\x01R\x04text\x12\x39\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x34\n\ttombstone\x18\t \x01(\x0b\x32\x16.im.logic.v1.TombstoneR\ttombstone\".\n\tTombstone\x12!\n\x0c\x64uplicate_of\x18\x01 \x01(\x03R\x0b\x64uplicateOf\"W\n\x04Head\x12\'\n\x0f\x63onversation_id\x18\x01 \x01(\tR\x0e\x63onversationId\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\x12\x10\n\x03seq\x18\x03 \x01(\x03R\x03seqb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,9 +35,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MESSAGE'].fields_by_name['text']._loaded_options = None
   _globals['_MESSAGE'].fields_by_name['text']._serialized_options = b'\200\001\001'
   _globals['_MESSAGE']._serialized_start=76
-  _globals['_MESSAGE']._serialized_end=306
-  _globals['_TOMBSTONE']._serialized_start=308
-  _globals['_TOMBSTONE']._serialized_end=341
-  _globals['_HEAD']._serialized_start=343
-  _globals['_HEAD']._serialized_end=402
+  _globals['_MESSAGE']._serialized_end=393
+  _globals['_TOMBSTONE']._serialized_start=395
+  _globals['_TOMBSTONE']._serialized_end=441
+  _globals['_HEAD']._serialized_start=443
+  _globals['_HEAD']._serialized_end=530
 # @@protoc_insertion_point(module_scope)

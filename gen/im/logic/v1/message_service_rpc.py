@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Protocol
 
 from codegen.runtime.context import Context
@@ -22,7 +21,16 @@ MESSAGE_SERVICE = Service(
             attribute="send_message",
             request=message_service_pb2.SendMessageRequest,
             response=message_service_pb2.SendMessageResponse,
-            policy=Policy(auth=Auth.USER, rate="send", coalesce=True, affinity="to_user_id", deadline=10.0, retry=Retry.SAFE, max_request_bytes=65536, idempotency_key="client_message_id"),
+            policy=Policy(
+                auth=Auth.USER,
+                rate="send",
+                coalesce=True,
+                affinity="to_user_id",
+                deadline=10.0,
+                retry=Retry.SAFE,
+                max_request_bytes=65536,
+                idempotency_key="client_message_id",
+            ),
         ),
         Method(
             service="im.logic.v1.MessageService",
@@ -37,11 +45,30 @@ MESSAGE_SERVICE = Service(
 
 
 class MessageService(Protocol):
-    """Implemented by hand."""
+    """Sending and reading messages."""
 
-    async def send_message(self, request: message_service_pb2.SendMessageRequest, context: Context) -> message_service_pb2.SendMessageResponse: ...
+    async def send_message(
+        self,
+        request: message_service_pb2.SendMessageRequest,
+        context: Context,
+    ) -> message_service_pb2.SendMessageResponse:
+        """Accepts a message: when this returns it has its number and is on disk.
 
-    async def list_messages(self, request: message_service_pb2.ListMessagesRequest, context: Context) -> message_service_pb2.ListMessagesResponse: ...
+        Idempotent within (conversation, sender, client_message_id): the same payload again gives the first
+        result.
+        Errors: USER_NOT_FOUND, CLIENT_MESSAGE_ID_REUSED, RECOVERING.
+        """
+        ...
+
+    async def list_messages(
+        self,
+        request: message_service_pb2.ListMessagesRequest,
+        context: Context,
+    ) -> message_service_pb2.ListMessagesResponse:
+        """A contiguous part of a conversation, oldest first.
+        Errors: NOT_A_MEMBER, CONVERSATION_NOT_FOUND, HISTORY_INCOMPLETE.
+        """
+        ...
 
 
 class MessageServiceClient:
@@ -51,11 +78,25 @@ class MessageServiceClient:
         self._channel = channel
 
     async def send_message(
-        self, request: message_service_pb2.SendMessageRequest, options: CallOptions = DEFAULT_OPTIONS
+        self,
+        request: message_service_pb2.SendMessageRequest,
+        options: CallOptions = DEFAULT_OPTIONS,
     ) -> message_service_pb2.SendMessageResponse:
-        return await self._channel.unary(MESSAGE_SERVICE.methods[0], request, message_service_pb2.SendMessageResponse, options)
+        return await self._channel.unary(
+            MESSAGE_SERVICE.methods[0],
+            request,
+            message_service_pb2.SendMessageResponse,
+            options,
+        )
 
     async def list_messages(
-        self, request: message_service_pb2.ListMessagesRequest, options: CallOptions = DEFAULT_OPTIONS
+        self,
+        request: message_service_pb2.ListMessagesRequest,
+        options: CallOptions = DEFAULT_OPTIONS,
     ) -> message_service_pb2.ListMessagesResponse:
-        return await self._channel.unary(MESSAGE_SERVICE.methods[1], request, message_service_pb2.ListMessagesResponse, options)
+        return await self._channel.unary(
+            MESSAGE_SERVICE.methods[1],
+            request,
+            message_service_pb2.ListMessagesResponse,
+            options,
+        )

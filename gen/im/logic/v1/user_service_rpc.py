@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Protocol
 
 from codegen.runtime.context import Context
@@ -37,11 +36,23 @@ USER_SERVICE = Service(
 
 
 class UserService(Protocol):
-    """Implemented by hand."""
+    """Users."""
 
-    async def get_me(self, request: user_service_pb2.GetMeRequest, context: Context) -> user_service_pb2.GetMeResponse: ...
+    async def get_me(
+        self,
+        request: user_service_pb2.GetMeRequest,
+        context: Context,
+    ) -> user_service_pb2.GetMeResponse:
+        """The caller. Errors: USER_NOT_FOUND when the account is gone."""
+        ...
 
-    async def lookup_user(self, request: user_service_pb2.LookupUserRequest, context: Context) -> user_service_pb2.LookupUserResponse: ...
+    async def lookup_user(
+        self,
+        request: user_service_pb2.LookupUserRequest,
+        context: Context,
+    ) -> user_service_pb2.LookupUserResponse:
+        """The user of a name. Errors: USER_NOT_FOUND."""
+        ...
 
 
 class UserServiceClient:
@@ -51,11 +62,25 @@ class UserServiceClient:
         self._channel = channel
 
     async def get_me(
-        self, request: user_service_pb2.GetMeRequest, options: CallOptions = DEFAULT_OPTIONS
+        self,
+        request: user_service_pb2.GetMeRequest,
+        options: CallOptions = DEFAULT_OPTIONS,
     ) -> user_service_pb2.GetMeResponse:
-        return await self._channel.unary(USER_SERVICE.methods[0], request, user_service_pb2.GetMeResponse, options)
+        return await self._channel.unary(
+            USER_SERVICE.methods[0],
+            request,
+            user_service_pb2.GetMeResponse,
+            options,
+        )
 
     async def lookup_user(
-        self, request: user_service_pb2.LookupUserRequest, options: CallOptions = DEFAULT_OPTIONS
+        self,
+        request: user_service_pb2.LookupUserRequest,
+        options: CallOptions = DEFAULT_OPTIONS,
     ) -> user_service_pb2.LookupUserResponse:
-        return await self._channel.unary(USER_SERVICE.methods[1], request, user_service_pb2.LookupUserResponse, options)
+        return await self._channel.unary(
+            USER_SERVICE.methods[1],
+            request,
+            user_service_pb2.LookupUserResponse,
+            options,
+        )

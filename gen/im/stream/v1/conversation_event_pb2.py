@@ -27,7 +27,7 @@ from idiom.v1 import options_pb2 as idiom_dot_v1_dot_options__pb2
 from im.logic.v1 import message_pb2 as im_dot_logic_dot_v1_dot_message__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%im/stream/v1/conversation_event.proto\x12\x0cim.stream.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16idiom/v1/options.proto\x1a\x19im/logic/v1/message.proto\"\xff\x02\n\x11\x43onversationEvent\x12\x17\n\x0f\x63onversation_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12\x0b\n\x03seq\x18\x03 \x01(\x03\x12\n\n\x02id\x18\x04 \x01(\x03\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tsender_id\x18\x06 \x01(\x03\x12\x16\n\x0eorigin_session\x18\x07 \x01(\t\x12\x1a\n\x12min_reader_version\x18\x08 \x01(\r\x12)\n\ttombstone\x18\t \x01(\x0b\x32\x16.im.logic.v1.Tombstone\x12\x30\n\x07message\x18\n \x01(\x0b\x32\x1d.im.stream.v1.MessageAcceptedH\x00:L\xc2\x92&H\n\x0c\x63onversation\x12\x0f\x63onversation_id\x18\x10\"\x03seq*\x05\x65poch0\xe8\x07\x38\xa0\x8d\x06\x42\x12min_reader_versionB\x07\n\x05\x65vent\"?\n\x0fMessageAccepted\x12\x19\n\x11\x63lient_message_id\x18\x01 \x01(\t\x12\x11\n\x04text\x18\x02 \x01(\tB\x03\x80\x01\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%im/stream/v1/conversation_event.proto\x12\x0cim.stream.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16idiom/v1/options.proto\x1a\x19im/logic/v1/message.proto\"\xe9\x03\n\x11\x43onversationEvent\x12\'\n\x0f\x63onversation_id\x18\x01 \x01(\tR\x0e\x63onversationId\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\x12\x10\n\x03seq\x18\x03 \x01(\x03R\x03seq\x12\x0e\n\x02id\x18\x04 \x01(\x03R\x02id\x12\x39\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x1b\n\tsender_id\x18\x06 \x01(\x03R\x08senderId\x12%\n\x0eorigin_session\x18\x07 \x01(\tR\roriginSession\x12,\n\x12min_reader_version\x18\x08 \x01(\rR\x10minReaderVersion\x12\x34\n\ttombstone\x18\t \x01(\x0b\x32\x16.im.logic.v1.TombstoneR\ttombstone\x12\x39\n\x07message\x18\n \x01(\x0b\x32\x1d.im.stream.v1.MessageAcceptedH\x00R\x07message:L\xc2\x92&H\n\x0c\x63onversation\x12\x0f\x63onversation_id\x18\x10\"\x03seq*\x05\x65poch0\xe8\x07\x38\xa0\x8d\x06\x42\x12min_reader_versionB\x07\n\x05\x65vent\"V\n\x0fMessageAccepted\x12*\n\x11\x63lient_message_id\x18\x01 \x01(\tR\x0f\x63lientMessageId\x12\x17\n\x04text\x18\x02 \x01(\tB\x03\x80\x01\x01R\x04textb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,7 +39,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MESSAGEACCEPTED'].fields_by_name['text']._loaded_options = None
   _globals['_MESSAGEACCEPTED'].fields_by_name['text']._serialized_options = b'\200\001\001'
   _globals['_CONVERSATIONEVENT']._serialized_start=140
-  _globals['_CONVERSATIONEVENT']._serialized_end=523
-  _globals['_MESSAGEACCEPTED']._serialized_start=525
-  _globals['_MESSAGEACCEPTED']._serialized_end=588
+  _globals['_CONVERSATIONEVENT']._serialized_end=629
+  _globals['_MESSAGEACCEPTED']._serialized_start=631
+  _globals['_MESSAGEACCEPTED']._serialized_end=717
 # @@protoc_insertion_point(module_scope)

@@ -19,3 +19,4 @@ CONVERSATION_EVENT = Stream(
     max_lag=100000,
     groups=("push", "persist"),
 )
+"""Everything that happens in a conversation, in one stream, so that order holds between kinds of events."""

@@ -23,12 +23,18 @@ CONVERSATION_CONSUMER = Consumer(
 
 
 class ConversationConsumer(Protocol):
-    """Implemented by hand."""
+    """What follows an event of a conversation. The groups work side by side."""
 
     async def push(
-        self, batch: Sequence[Delivery[conversation_event_pb2.ConversationEvent]]
-    ) -> Sequence[runtime_pb2.Handled]: ...
+        self,
+        batch: Sequence[Delivery[conversation_event_pb2.ConversationEvent]],
+    ) -> Sequence[runtime_pb2.Handled]:
+        """Sends the event to the sessions of its recipients. Never waits for a recipient."""
+        ...
 
     async def persist(
-        self, batch: Sequence[Delivery[conversation_event_pb2.ConversationEvent]]
-    ) -> Sequence[runtime_pb2.Handled]: ...
+        self,
+        batch: Sequence[Delivery[conversation_event_pb2.ConversationEvent]],
+    ) -> Sequence[runtime_pb2.Handled]:
+        """Writes the event to the database."""
+        ...

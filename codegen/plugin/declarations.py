@@ -1,0 +1,66 @@
+"""Expressions that declare what `codegen.runtime.method` has classes for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from codegen.plugin import names
+from codegen.plugin.ir import Method, Policy, Service
+from codegen.plugin.python_text import Call, Expression, Module, call, sequence, string
+
+TABLES: Final = "codegen.runtime.method"
+
+
+def seconds(milliseconds: int) -> str:
+    """Milliseconds of the schema as seconds of Python."""
+    return repr(milliseconds / 1000)
+
+
+def method(module: Module, method: Method) -> Call:
+    """A `Method`."""
+    arguments: dict[str, Expression] = {
+        "service": string(method.desc.parent.type_name),
+        "name": string(method.name),
+        "attribute": string(method.attribute),
+        "request": module.message(method.input),
+        "response": module.message(method.output),
+    }
+    if method.client_streaming:
+        arguments["client_streaming"] = "True"
+    if method.server_streaming:
+        arguments["server_streaming"] = "True"
+    stated = policy(module, method.policy)
+    if stated.arguments:
+        arguments["policy"] = stated
+    return call(module.use(TABLES, "Method"), **arguments)
+
+
+def policy(module: Module, policy: Policy) -> Call:
+    """A `Policy`, without what is left at its default."""
+    arguments: dict[str, Expression] = {}
+    if policy.auth != "UNSPECIFIED":
+        arguments["auth"] = f"{module.use(TABLES, 'Auth')}.{policy.auth}"
+    for name, values in (("scopes", policy.scopes), ("roles", policy.roles)):
+        if values:
+            arguments[name] = sequence(string(value) for value in values)
+    arguments |= {"rate": string(policy.rate)} if policy.rate else {}
+    arguments |= {"coalesce": "True"} if policy.coalesce else {}
+    arguments |= {"affinity": string(policy.affinity)} if policy.affinity else {}
+    arguments |= {"deadline": seconds(policy.deadline_ms)} if policy.deadline_ms else {}
+    if policy.retry != "UNSPECIFIED":
+        arguments["retry"] = f"{module.use(TABLES, 'Retry')}.{policy.retry}"
+    arguments |= {"max_request_bytes": str(policy.max_request_bytes)} if policy.max_request_bytes else {}
+    arguments |= {"idempotency_key": string(policy.idempotency_key)} if policy.idempotency_key else {}
+    arguments |= {"audit": "True"} if policy.audit else {}
+    return call(module.use(TABLES, "Policy") if arguments else "Policy", **arguments)
+
+
+def method_of(module: Module, service: Service, method: Method) -> str:
+    """A method in the table that the back end `rpc` made of its service."""
+    table = module.use(names.module(service.desc.file, "_rpc"), names.constant(service.name))
+    return f"{table}.methods[{method.index}]"
+
+
+def class_name(service: Service) -> str:
+    """Name of the protocol class of a service."""
+    return names.identifier(service.name)

@@ -1,0 +1,67 @@
+"""Back end `routes`: a module of `Route`s for each service with HTTP rules; `__init__.py` has them all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from codegen.plugin import names
+from codegen.plugin.backend import Output, Run
+from codegen.plugin.declarations import method_of
+from codegen.plugin.ir import Binding, Method, Service
+from codegen.plugin.python_text import Call, Expression, Module, call, layout, sequence, string
+
+_ROUTE = "codegen.runtime.transcoding.route"
+
+
+def generate(run: Run) -> Iterator[Output]:
+    """The modules and the aggregate."""
+    routed: list[str] = []
+    for file in run.schema.files:
+        for service in file.services:
+            if any(method.bindings for method in service.methods):
+                routed.append(_module_name(service))
+                yield Output(f"{routed[-1]}.py", _module(file.path, service))
+    yield Output("__init__.py", _aggregate(sorted(routed)))
+
+
+def _module_name(service: Service) -> str:
+    return names.snake(service.full_name.replace(".", "_")).replace("__", "_")
+
+
+def _module(source: str, service: Service) -> str:
+    module = Module(source, f"HTTP routes of {service.full_name}.", {"ROUTES"})
+    routes = [
+        _route(module, service, method, binding) for method in service.methods for binding in method.bindings
+    ]
+    module.block(layout(f"ROUTES: tuple[{module.use(_ROUTE, 'Route')}, ...] = ", sequence(routes)))
+    return module.text()
+
+
+def _route(module: Module, service: Service, method: Method, binding: Binding) -> Call:
+    template = binding.template
+    arguments: dict[str, Expression] = {
+        "method": method_of(module, service, method),
+        "verb": string(binding.verb),
+        "template": string(template.source),
+        "segments": sequence(string(segment) for segment in template.segments),
+    }
+    arguments |= {"custom_verb": string(template.verb)} if template.verb else {}
+    if binding.variables:
+        variable = module.use(_ROUTE, "Variable")
+        arguments["variables"] = sequence(
+            call(variable, sequence(string(name) for name in each.names), str(each.start), str(each.end))
+            for each in binding.variables
+        )
+    arguments |= {"body": string(binding.body)} if binding.body else {}
+    arguments |= {"response_body": string(binding.response_body)} if binding.response_body else {}
+    return call(module.use(_ROUTE, "Route"), **arguments)
+
+
+def _aggregate(modules: list[str]) -> str:
+    """Relative imports: the package may bear any name."""
+    module = Module("all services", "HTTP routes of all services.", {"ROUTES"})
+    for name in modules:
+        module.use(".", name)
+    route = module.use(_ROUTE, "Route")
+    module.block(layout(f"ROUTES: tuple[{route}, ...] = ", sequence(f"*{name}.ROUTES" for name in modules)))
+    return module.text()
