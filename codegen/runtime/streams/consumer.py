@@ -13,7 +13,7 @@ from codegen.runtime.method import Consumer
 class ConsumerRunner:
     """Feeds the groups of a consumer service with the partitions that this instance owns."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - it takes its parts
         self,
         redis: Redis,
         etcd: Etcd,

@@ -10,7 +10,7 @@ CONSUMER = "owner"
 
 
 def partition_of(key: str, partitions: int) -> int:
-    """The partition of an order key: CRC-32 (IEEE 802.3) of its UTF-8 form modulo the number of partitions."""
+    """The partition of an order key: CRC-32 (IEEE 802.3) of its UTF-8 form, modulo `partitions`."""
     return zlib.crc32(key.encode()) % partitions
 
 
@@ -44,7 +44,7 @@ class PartitionKeys:
 
     @property
     def generation(self) -> str:
-        """Hash: `run_id` and `replication_id` of the server that the partition was checked on, and `epoch`."""
+        """Hash: `epoch`, and `run_id` and `replication_id` of the server last found to hold it."""
         return f"{self.tag}:generation"
 
     def owner(self, group: str) -> str:

@@ -6,11 +6,14 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from codegen.runtime.errors import Error
 from idiom.v1 import reason_errors
+
+from codegen.runtime.errors import Error
+from codegen.runtime.streams.owned_tasks import OwnedTasks
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -41,7 +44,7 @@ class Producer(Generic[Item, Result]):
         self._max_queued = max_queued
         self._queues: list[deque[tuple[Item, asyncio.Future[Result]]]] = [deque() for _ in range(partitions)]
         self._busy: list[asyncio.Task[None] | None] = [None] * partitions
-        self._tasks = asyncio.TaskGroup()
+        self._tasks = OwnedTasks()
         self._closed = True
 
     async def __aenter__(self) -> Self:
@@ -74,7 +77,7 @@ class Producer(Generic[Item, Result]):
         result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         queue.append((item, result))
         if self._busy[partition] is None:
-            self._busy[partition] = self._tasks.create_task(self._drain(partition))
+            self._busy[partition] = self._tasks.start(self._drain(partition))
         return await result
 
     async def _drain(self, partition: int) -> None:
@@ -106,7 +109,7 @@ class Producer(Generic[Item, Result]):
                 result.cancel()
             raise
         except Error as error:
-            outcomes = [error] * len(batch)
+            outcomes = [replace(error) for _ in batch]
         except Exception:  # the outermost loop of the partition: one defect must not end all appends
             logger.exception("appending a batch failed", extra={"partition": partition, "items": len(batch)})
             outcomes = [Error(reason_errors.INTERNAL, "the append failed")] * len(batch)

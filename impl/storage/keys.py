@@ -1,0 +1,65 @@
+"""Names of the Redis keys, and the Lua scripts that touch them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+
+from im.stream.v1.conversation_event_stream import CONVERSATION_EVENT
+
+from codegen.runtime.streams.partitions import PartitionKeys, partition_of
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationKeys:
+    """Keys of the conversations of one partition."""
+
+    partition: int
+
+    @property
+    def of_partition(self) -> PartitionKeys:
+        """Keys that any stream's partition has."""
+        return PartitionKeys(CONVERSATION_EVENT.name, self.partition)
+
+    @property
+    def dedupe(self) -> tuple[str, str, str]:
+        """Hashes of first results, by half-hours in turn."""
+        tag = self.of_partition.tag
+        return (f"{tag}:dedupe:0", f"{tag}:dedupe:1", f"{tag}:dedupe:2")
+
+    def head(self, conversation_id: str) -> str:
+        """Hash: `epoch`, `seq` and `id` of the last event, `persisted` is the highest seq in the database."""
+        return f"{self.of_partition.tag}:head:{conversation_id}"
+
+    def members(self, conversation_id: str) -> str:
+        """Hash: user to `<role> <joined seq>`."""
+        return f"{self.of_partition.tag}:members:{conversation_id}"
+
+    def tail(self, conversation_id: str) -> str:
+        """Sorted set: the newest envelopes by seq."""
+        return f"{self.of_partition.tag}:tail:{conversation_id}"
+
+
+def keys_of(conversation_id: str, partitions: int) -> ConversationKeys:
+    """Keys of the partition that a conversation falls on."""
+    return ConversationKeys(partition_of(conversation_id, partitions))
+
+
+def recent(user_id: int) -> str:
+    """Sorted set: a user's conversations by message id, as far as a double holds it."""
+    return f"recent:{{{user_id}}}"
+
+
+def session(user_id: int) -> str:
+    """Hash: session id to `<instance>|<boot id>|<expiry, ms>`."""
+    return f"session:{{{user_id}}}"
+
+
+def received(user_id: int) -> str:
+    """Hash: conversation to `<epoch> <seq>`, how far any session of the user has received it."""
+    return f"received:{{{user_id}}}"
+
+
+def script(name: str) -> str:
+    """Source of a script of this package."""
+    return (files("impl.storage") / "scripts" / f"{name}.lua").read_text()
