@@ -13,7 +13,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 from idiom.v1 import reason_errors as runtime_reasons
-from im.client.v1.frames_pb2 import Ack, Heartbeat, ServerFrame, Welcome
+from im.client.v1.frames_pb2 import Ack, Heartbeat, Hello, ServerFrame, Welcome
 from im.errors.v1 import close_closes as closes
 from im.errors.v1 import reason_errors as reasons
 from im.logic.v1.conversation_service_pb2 import ListHeadsRequest
@@ -39,7 +39,12 @@ log = logging.getLogger(__name__)
 _ID_DIGITS = 19
 _REFUSED_CODES = frozenset(
     reason.code
-    for reason in (runtime_reasons.TOKEN_INVALID, runtime_reasons.FORBIDDEN, reasons.USER_NOT_FOUND)
+    for reason in (
+        runtime_reasons.TOKEN_INVALID,
+        runtime_reasons.FORBIDDEN,
+        runtime_reasons.VALIDATION_FAILED,
+        reasons.USER_NOT_FOUND,
+    )
 )
 """Codes of a failed hello after which the client needs another token."""
 
@@ -174,7 +179,7 @@ class Peer:
             return
         match self._session.receive(kind):
             case Reaction.OPEN:
-                await self._open(getattr(frame, kind).access_token)
+                await self._open(getattr(frame, kind))
             case Reaction.SERVE:
                 await self._serve(kind, frame)
             case Reaction.REFUSE:
@@ -190,11 +195,11 @@ class Peer:
             raise Error(runtime_reasons.MALFORMED_BODY, "the frame has no member that is known here")
         return kind
 
-    async def _open(self, token: str) -> None:
+    async def _open(self, hello: Hello) -> None:
         self._session.authenticating(_now())
         try:
             async with asyncio.timeout_at(self._session.deadline):
-                await self._enter(token)
+                await self._enter(hello)
         except TimeoutError:
             error = Error(runtime_reasons.DEPENDENCY_UNAVAILABLE, "the session could not be opened in time")
             self.close(closes.UNAVAILABLE, error)
@@ -202,8 +207,9 @@ class Peer:
             refused = error.reason.code in _REFUSED_CODES
             self.close(closes.UNAUTHENTICATED if refused else closes.UNAVAILABLE, error)
 
-    async def _enter(self, token: str) -> None:
-        self._token = token
+    async def _enter(self, hello: Hello) -> None:
+        validate(hello)
+        self._token = hello.access_token
         socket = self._hub.endpoint.socket
         context = self._hub.pipeline.admit(socket.method, self._metadata(), wire=Wire.SOCKET)
         user_id = _user_id(context.caller)
@@ -276,7 +282,7 @@ class Peer:
         self._hub.keeper.acknowledge(address.user_id, position)
 
     def _metadata(self) -> Mapping[str, str]:
-        return {"authorization": f"Bearer {self._token}"} if self._token else {}
+        return {"authorization": f"Bearer {self._token}"}
 
     def _refuse(self, error: Error, request_id: str = "") -> None:
         self._say(self._hub.endpoint.calls.error(error, request_id))

@@ -1,8 +1,8 @@
 """Frames that call an rpc, and the frames that answer them.
 
 By convention of the schema: a member of the client frame's oneof that calls carries a `request_id`; its
-reply carries `request_id` and `response`; one member of the server frame's oneof carries `request_id`, `code`,
-`reason` and `message`, and answers every call that failed.
+reply carries `request_id` and `response`; one member of the server frame's oneof carries `request_id`,
+`code`, `reason` and `message`, and answers every call that failed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Request:
 
     @property
     def lane(self) -> Hashable:
-        """Calls of one lane keep their order: those that agree in the field named by the method's `affinity`."""
+        """Calls of one lane keep their order; `affinity` names the field that tells lanes apart."""
         affinity = self.method.policy.affinity
         return (self.method.full_name, getattr(self.message, affinity) if affinity else None)
 
