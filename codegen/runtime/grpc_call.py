@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf.message import DecodeError, Message
-from idiom.v1.reason_errors import DEADLINE_EXCEEDED, INTERNAL, MALFORMED_BODY, TOO_LARGE
+from idiom.v1.reason_errors import DEADLINE_EXCEEDED, DRAINING, MALFORMED_BODY
 
 from codegen.runtime.context import Context, Wire
 from codegen.runtime.errors import Error, to_status
+from codegen.runtime.pipeline import internal, request_id
 from codegen.runtime.validation import validate
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     Servicer = aio.ServicerContext[bytes, bytes]
     Requests = AsyncIterator[bytes]
-
-LOG = logging.getLogger(__name__)
 
 DETAILS = "grpc-status-details-bin"
 """Trailing metadata that carries google.rpc.Status; gRFC A66 and the richer error model."""
@@ -44,10 +42,19 @@ class Calls:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._draining = asyncio.Event()
+        self._abandoned = False
+        self._under_way: set[asyncio.Task[Any] | None] = set()
 
     def drain(self) -> None:
         """End all streams of requests, so that what answers them comes to its end."""
         self._draining.set()
+
+    def abandon(self) -> None:
+        """Cancel all calls under way; their callers hear that this instance is draining."""
+        self._abandoned = True
+        for task in self._under_way:
+            if task:
+                task.cancel()
 
     def handler(
         self, method: Method, implementation: Callable[..., Any]
@@ -73,7 +80,7 @@ class Calls:
 
     def _unary(self, method: Method, implementation: Callable[..., Any]) -> Any:
         async def handle(data: bytes, servicer: Servicer) -> bytes:
-            async with _answering(method, servicer):
+            async with self._answering(method, servicer):
                 context = self._admit(method, servicer, len(data))
                 request = parsed(method, data)
                 response: Message = await self._pipeline.call(method, request, context, implementation)
@@ -84,7 +91,7 @@ class Calls:
 
     def _unary_stream(self, method: Method, implementation: Callable[..., Any]) -> Any:
         async def handle(data: bytes, servicer: Servicer) -> AsyncIterator[bytes]:
-            async with _answering(method, servicer):
+            async with self._answering(method, servicer):
                 context = self._admit(method, servicer, len(data))
                 request = parsed(method, data)
                 validate(request)
@@ -96,7 +103,7 @@ class Calls:
 
     def _stream_unary(self, method: Method, implementation: Callable[..., Any]) -> Any:
         async def handle(requests: Requests, servicer: Servicer) -> bytes:
-            async with _answering(method, servicer):
+            async with self._answering(method, servicer):
                 context = self._admit(method, servicer, 0)
                 response: Message = await implementation(self._items(method, requests), context)
                 return response.SerializeToString()
@@ -106,7 +113,7 @@ class Calls:
 
     def _stream(self, method: Method, implementation: Callable[..., Any]) -> Any:
         async def handle(requests: Requests, servicer: Servicer) -> AsyncIterator[bytes]:
-            async with _answering(method, servicer):
+            async with self._answering(method, servicer):
                 context = self._admit(method, servicer, 0)
                 async with _closing(implementation(self._items(method, requests), context)) as responses:
                     async for response in responses:
@@ -114,12 +121,31 @@ class Calls:
 
         return handle
 
+    @contextlib.asynccontextmanager
+    async def _answering(self, method: Method, servicer: Servicer) -> AsyncIterator[None]:
+        """Turn whatever is raised into the call's status."""
+        task = asyncio.current_task()
+        self._under_way.add(task)
+        try:
+            yield
+        except Error as error:
+            await refuse(servicer, error)
+        except TimeoutError:
+            await refuse(servicer, Error(DEADLINE_EXCEEDED, "the deadline has passed"))
+        except asyncio.CancelledError:
+            if not self._abandoned:
+                raise
+            await refuse(servicer, Error(DRAINING, "the instance is shutting down"))
+        except Exception:  # noqa: BLE001  # the outermost frame of a call: no defect crosses a border as it is
+            await refuse(servicer, internal(method.full_name, request_id(_metadata(servicer))))
+        finally:
+            self._under_way.discard(task)
+
     def _admit(self, method: Method, servicer: Servicer, size: int) -> Context:
         timeout = servicer.time_remaining()
-        metadata = {
-            key: value for key, value in servicer.invocation_metadata() or () if isinstance(value, str)
-        }
-        context = self._pipeline.admit(method, metadata, wire=Wire.GRPC, timeout=timeout, size=size)
+        context = self._pipeline.admit(
+            method, _metadata(servicer), wire=Wire.GRPC, timeout=timeout, size=size
+        )
         if method.client_streaming or method.server_streaming:
             # A stream may last: only the caller's own deadline ends it.
             deadline = None if timeout is None else time.monotonic() + timeout
@@ -128,12 +154,10 @@ class Calls:
 
     async def _items(self, method: Method, requests: Requests) -> AsyncIterator[Message]:
         """The requests of a stream, each one checked, until the caller or this server ends it."""
-        limit = self._pipeline.limit(method)
         draining = asyncio.ensure_future(self._draining.wait())
         try:
             while (data := await _next(requests, draining)) is not None:
-                if len(data) > limit:
-                    raise Error(TOO_LARGE, f"a request of {method.full_name} has at most {limit} bytes")
+                self._pipeline.check_size(method, len(data))
                 request = parsed(method, data)
                 validate(request)
                 yield request
@@ -165,18 +189,8 @@ async def refuse(servicer: Servicer, error: Error) -> None:
     await servicer.abort(code, error.message[:MAX_MESSAGE], ((DETAILS, status.SerializeToString()),))
 
 
-@contextlib.asynccontextmanager
-async def _answering(method: Method, servicer: Servicer) -> AsyncIterator[None]:
-    """Turn whatever is raised into the call's status."""
-    try:
-        yield
-    except Error as error:
-        await refuse(servicer, error)
-    except TimeoutError:
-        await refuse(servicer, Error(DEADLINE_EXCEEDED, "the deadline has passed"))
-    except Exception:
-        LOG.exception("%s failed", method.full_name)
-        await refuse(servicer, Error(INTERNAL, "internal error"))
+def _metadata(servicer: Servicer) -> dict[str, str]:
+    return {key: value for key, value in servicer.invocation_metadata() or () if isinstance(value, str)}
 
 
 async def _next(requests: Requests, draining: asyncio.Future[Any]) -> bytes | None:

@@ -39,15 +39,17 @@ class Verdict(Enum):
 
 def verdict_of(failure: aio.AioRpcError, retry: Retry) -> Verdict:
     """Whether the call may be made again."""
-    status = status_of(failure)
-    if status is not None:
-        draining = from_status(status).reason == reasons.DRAINING
-        return Verdict.ELSEWHERE if draining else Verdict.FINAL
-    if retry is Retry.NEVER or failure.code() not in LOST:
+    if retry is Retry.NEVER or not _lost(failure):
         return Verdict.FINAL
     if unsent(failure):
         return Verdict.ELSEWHERE
     return Verdict.AGAIN if retry is Retry.SAFE else Verdict.FINAL
+
+
+def _lost(failure: aio.AioRpcError) -> bool:
+    """Whether the connection or the server ended, rather than that the service refused the call."""
+    status = status_of(failure)
+    return failure.code() in LOST if status is None else from_status(status).reason == reasons.DRAINING
 
 
 def unsent(failure: aio.AioRpcError) -> bool:

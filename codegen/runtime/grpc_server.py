@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -35,6 +36,9 @@ OPTIONS = (
 """A busy port is an error; the pipeline refuses large requests with a typed error long before gRPC does."""
 MAX_CALLS = 10_000
 """Calls under way at once; more are refused with RESOURCE_EXHAUSTED."""
+
+ANSWER = 1.0
+"""Seconds for telling the callers of abandoned calls."""
 
 
 @contextlib.asynccontextmanager
@@ -71,7 +75,10 @@ async def serve_grpc(
     finally:
         await state.enter_graceful_shutdown()
         calls.drain()
-        await server.stop(drain)
+        stopping = asyncio.create_task(server.stop(drain + ANSWER))
+        await asyncio.wait([stopping], timeout=drain)
+        calls.abandon()
+        await stopping
 
 
 class Table(grpc.GenericRpcHandler):
