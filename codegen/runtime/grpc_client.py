@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
@@ -133,7 +133,7 @@ class Upstreams:
 
     async def stream_stream(
         self, method: Method, requests: AsyncIterator[Message], response: type[R], options: CallOptions
-    ) -> AsyncIterator[R]:
+    ) -> AsyncGenerator[R, None]:
         """Many requests, many responses, all with one instance."""
         search = Search(options.timeout or DEFAULT_TIMEOUT)
         link = await self._found(method, options, search)
