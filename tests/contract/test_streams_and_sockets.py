@@ -139,7 +139,7 @@ async def test_an_entry_that_cannot_be_read_stops_neither_group(world: World) ->
 
 async def _persisted(world: World, message_id: int) -> bool:
     async with asyncio.timeout(_SECONDS):
-        while not await asyncio.to_thread(_rows, world, message_id):
+        while not await asyncio.to_thread(_rows, world, message_id):  # noqa: ASYNC110 - another process writes
             await asyncio.sleep(0.05)
     return True
 

@@ -25,11 +25,11 @@ _TRANSIENT_CODES = {"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "C
 _TRANSIENT_STATUS = {429, 499, 503, 504}
 
 
-class _NotNow(Exception):
+class _NotNowError(Exception):
     """The system cannot answer at the moment."""
 
 
-_DISCONNECTED = (OSError, websockets.WebSocketException, httpx.HTTPError, TimeoutError, _NotNow)
+_DISCONNECTED = (OSError, websockets.WebSocketException, httpx.HTTPError, TimeoutError, _NotNowError)
 
 
 def record_of(message: dict[str, Any]) -> Record:
@@ -68,7 +68,7 @@ async def opened(http: httpx.AsyncClient, account: Account) -> websockets.Client
     """A socket that has said hello."""
     answer = await http.get("/v1/connection", headers=account.headers, timeout=_ATTEMPT_SECONDS)
     if answer.status_code != 200:
-        raise _NotNow
+        raise _NotNowError
     socket = await websockets.connect(
         answer.json()["url"], subprotocols=[Subprotocol("idiom.v1.json")], open_timeout=_ATTEMPT_SECONDS
     )
@@ -165,7 +165,7 @@ class SocketSender(Sender):
                 if frame["error"]["code"] not in _TRANSIENT_CODES:
                     self.unexpected.append(json.dumps(frame))
                 return None
-        raise _NotNow
+        raise _NotNowError
 
 
 @dataclass
@@ -228,7 +228,7 @@ class Recipient:
                 timeout=_ATTEMPT_SECONDS,
             )
             if answer.status_code != 200:
-                raise _NotNow
+                raise _NotNowError
             messages = answer.json().get("messages", [])
             for message in messages:
                 self._see(record_of(message))

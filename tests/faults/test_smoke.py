@@ -33,7 +33,7 @@ async def test_no_kill_of_any_process_loses_doubles_or_moves_a_message(system: S
         recoveries, duration = await _storm(system, senders, recipients)
         accepted = [record for sender in senders for record in sender.accepted]
         await _settled(recipients, accepted, senders)
-    print(_report(senders, recipients, recoveries, duration))
+    print(_report(senders, recipients, recoveries, duration))  # noqa: T201 - the figures of the run
     stored = await _stored(system.data_dir / "idiom.sqlite3", len(accepted))
     assert max(recoveries.values()) <= RECOVERY_SECONDS, recoveries
     assert len(accepted) >= 2000
@@ -116,7 +116,7 @@ def _recipient_of(accepted: list[Record], senders: list[Sender]) -> dict[str, st
 async def _stored(path: Path, expected: int) -> list[Record]:
     """All rows, as soon as there are as many as expected; persisting lags behind accepting."""
     async with asyncio.timeout(30.0):
-        while len(rows := await asyncio.to_thread(_rows, path)) < expected:
+        while len(rows := await asyncio.to_thread(_rows, path)) < expected:  # noqa: ASYNC110 - written elsewhere
             await asyncio.sleep(0.2)
     return rows
 
