@@ -206,7 +206,7 @@ async def show_lines(process: asyncio.subprocess.Process, name: str, output: Out
 
 
 async def _notification_pipe(stack: contextlib.AsyncExitStack) -> tuple[asyncio.StreamReader, int]:
-    """A reader that gets a byte from whoever inherits the write end; the caller closes its own copy of that."""
+    """A reader that gets a byte from whoever inherits the write end; the caller closes its own."""
     read_end, write_end = os.pipe()
     reader = asyncio.StreamReader()
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(

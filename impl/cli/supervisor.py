@@ -38,7 +38,7 @@ class Supervisor:
         """Stops every child, last stage first; whatever ended the block is raised as it was."""
         for stage in reversed(self._stages):
             await asyncio.gather(*(child.stop(self._hurry) for child in stage))
-        # A task group wraps what its block raises, which nobody asked for, but has to see its own cancellation.
+        # The group would wrap what the block raises; it only has to see a cancellation, which may be its own.
         cancelled = isinstance(error, asyncio.CancelledError)
         await self._tasks.__aexit__(*((kind, error, trace) if cancelled else (None, None, None)))
 
