@@ -1,14 +1,23 @@
 """ProtoJSON to messages and back, by descriptors; strict.
 
-Refused beyond what the ProtoJSON mapping demands: an object with the same key twice, and two members of one oneof.
-Every refusal is an Error that names the field.
+Refused beyond what the library refuses: an object with the same key twice, one field under both its names,
+two members of one oneof, and numbers in strings that only Python reads. Every refusal is an Error that names
+the field.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from protobuf import DescMessage, Message, Registry
+import orjson
+from protobuf import DescMessage, Message, Registry, message_from_json_value
+
+from codegen.runtime.errors import Error
+from codegen.runtime.json_diagnosis import CODEC_ERRORS, Diagnosis, malformed, parsed, repeats
+from codegen.runtime.json_shape import JsonValue, RefusedError, Shapes
+
+_SPACED_KEY = re.compile(rb'"[ \t\r\n]+:')
 
 
 class JsonCodec:
@@ -19,7 +28,9 @@ class JsonCodec:
     """
 
     def __init__(self, registry: Registry) -> None:
-        self._registry = registry
+        self.registry = registry
+        self.shapes = Shapes(registry)
+        self.diagnosis = Diagnosis(registry)
         self._types: dict[str, MessageJson] = {}
 
     def type(self, full_name: str) -> MessageJson:
@@ -30,28 +41,51 @@ class JsonCodec:
         """
         if (known := self._types.get(full_name)) is not None:
             return known
-        description = self._registry.message(full_name)
+        description = self.registry.message(full_name)
         if description is None:
             raise LookupError(f"no message {full_name} in the registry")
-        made = self._types[full_name] = MessageJson(description, self._registry)
+        made = self._types[full_name] = MessageJson(description, self)
         return made
 
 
 class MessageJson:
-    """The codec of one message type."""
+    """The codec of one message type; made by `JsonCodec.type`."""
 
-    def __init__(self, description: DescMessage, registry: Registry) -> None:
+    def __init__(self, description: DescMessage, codec: JsonCodec) -> None:
         self.description = description
-        self._type = description.type
-        self._registry = registry
+        self.message = description.type
+        self._codec = codec
+        self._registry = codec.registry
+        self._shape = codec.shapes.of(description)
 
     def parse(self, data: bytes | str) -> Message[Any]:
-        """The message that the JSON text says.
+        """The message that a JSON text says.
 
         Raises:
             Error: MALFORMED_BODY, INVALID_FIELD or UNKNOWN_FIELD.
         """
-        raise NotImplementedError
+        raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+        try:
+            # Parsed twice on purpose: the gate bounds the depth and refuses what the codec would crash on or
+            # read in its own way; the codec's own parser is the fastest way to a message.
+            value = orjson.loads(raw)
+            if value.__class__ is dict and not self._unique(raw, value):
+                raise RefusedError
+            return self.message.from_json(raw, registry=self._registry)
+        except CODEC_ERRORS:
+            raise self._codec.diagnosis.of(self.description, parsed(raw)) from None
+
+    def parse_value(self, value: dict[str, JsonValue]) -> Message[Any]:
+        """The message that parsed JSON says; its keys must be known to be unique.
+
+        Raises:
+            Error: INVALID_FIELD or UNKNOWN_FIELD.
+        """
+        try:
+            self._codec.shapes.walk(value, self._shape)
+            return message_from_json_value(self.message, value, registry=self._registry)
+        except CODEC_ERRORS:
+            raise self._codec.diagnosis.of(self.description, value) from None
 
     def parse_binary(self, data: bytes) -> Message[Any]:
         """The message that the bytes hold.
@@ -59,9 +93,42 @@ class MessageJson:
         Raises:
             Error: MALFORMED_BODY.
         """
-        raise NotImplementedError
+        try:
+            return self.message.from_binary(data)
+        except CODEC_ERRORS:
+            raise malformed(f"the bytes are not a serialized {self.description.type_name}") from None
+
+    def to_binary(self, message: Message[Any]) -> bytes:
+        """The binary form of a parsed message.
+
+        Raises:
+            Error: INVALID_FIELD, for what JSON can say but the binary form cannot.
+        """
+        try:
+            return message.to_binary()
+        except CODEC_ERRORS as error:
+            raise self._incomplete(error) from None
 
     def to_json(self, data: bytes | Message[Any]) -> bytes:
-        """JSON of a message, or of its binary form."""
-        message = self._type.from_binary(data) if isinstance(data, bytes) else data
+        """JSON of a message, or of its binary form.
+
+        Raises:
+            ValueError: the message has a value that JSON cannot say, such as a time out of range.
+        """
+        message = self.message.from_binary(data) if isinstance(data, bytes) else data
         return message.to_json(registry=self._registry).encode()
+
+    def _unique(self, raw: bytes, value: dict[str, JsonValue]) -> bool:
+        """Whether no object in the text has a key twice.
+
+        The walk counts the keys that are left after parsing. As many colons in all, or as many quotes before
+        colons, means that none was lost. Otherwise strings contain such signs, and only a second parse can
+        tell.
+        """
+        count = self._codec.shapes.walk(value, self._shape)
+        if raw.count(b":") == count or (raw.count(b'":') == count and not _SPACED_KEY.search(raw)):
+            return True
+        return not repeats(raw)
+
+    def _incomplete(self, error: Exception) -> Error:
+        return malformed(f"the message cannot be serialized as {self.description.type_name}: {error}")
