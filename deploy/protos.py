@@ -82,7 +82,7 @@ def _fetch_validate() -> None:
 
 
 def _download(folder: Path) -> None:
-    """Pip checks the hash. The build backend, which it asks for the version, is the environment's, pinned too."""
+    """Pip checks the hash. The build backend, which it asks for the version, is our own, pinned too."""
     options = [
         "--quiet",
         "--disable-pip-version-check",

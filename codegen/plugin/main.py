@@ -30,9 +30,12 @@ def respond(request: CodeGeneratorRequest) -> CodeGeneratorResponse:
     """Generates; mistakes of the schema and of the parameters become the response's error."""
     try:
         parameters = parse(request.parameter)
-        run = Run(resolve(request, parameters.include), parameters, request)
+        run = Run(resolve(request, parameters), parameters, request)
         outputs = [output for name in parameters.emit for output in back_end(name)(run)]
-    except (ParameterError, ProtocError, SchemaError) as error:
+    except SchemaError as error:
+        # On lines of their own, whatever a compiler writes before them.
+        return CodeGeneratorResponse(error=f"\n{error}")
+    except (ParameterError, ProtocError) as error:
         return CodeGeneratorResponse(error=str(error))
     return CodeGeneratorResponse(
         supported_features=int(_FEATURES),

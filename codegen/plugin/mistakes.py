@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from protobuf import DescEnum, DescFile, DescMessage, DescService
@@ -79,17 +79,16 @@ class Mistakes:
         """Notes a mistake at a descriptor, or at the part of its options with these field numbers."""
         self._found.append((*self._sources.position(desc, option), sentence))
 
-    def report(self, files: frozenset[str]) -> None:
-        """Raises what was found in the given files.
+    def report(self, files: frozenset[str], shown: Callable[[str], str]) -> None:
+        """Raises what was found in the given files, whose paths are written as `shown` gives them.
 
         Raises:
             SchemaError: there is something.
         """
         found = sorted({mistake for mistake in self._found if mistake[0] in files})
         if found:
-            raise SchemaError(
-                "\n".join(f"{file}:{line}:{column}: {text}" for file, line, column, text in found)
-            )
+            lines = [f"{shown(file)}:{line}:{column}: {text}" for file, line, column, text in found]
+            raise SchemaError("\n".join(lines))
 
 
 class _FileSource:

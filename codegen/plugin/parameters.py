@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 BACK_ENDS: Final = (
@@ -37,8 +38,18 @@ class Parameters:
     """Back ends to run, in order: `emit=rpc`, once for each."""
     include: list[str] = field(default_factory=list)
     """Prefixes of the files for which output is wanted: `include=shop/`. Without any, all files."""
+    root: list[str] = field(default_factory=list)
+    """Folders that import paths are relative to, for the paths in mistakes: `root=idl`."""
     values: dict[str, str] = field(default_factory=dict)
     """What single back ends are told: `descriptors=shop.descriptors`."""
+
+    def wants(self, file: str) -> bool:
+        """Whether output is wanted for a file."""
+        return not self.include or file.startswith(tuple(self.include))
+
+    def shown(self, file: str) -> str:
+        """The path of a file as somebody in the working directory would write it, if a root has it."""
+        return next((str(Path(root, file)) for root in self.root if Path(root, file).is_file()), file)
 
     def required(self, name: str) -> str:
         """A value that a back end cannot do without."""
@@ -59,10 +70,12 @@ def parse(text: str) -> Parameters:
             parameters.emit.append(_back_end(value))
         elif key == "include":
             parameters.include.append(value)
+        elif key == "root":
+            parameters.root.append(value)
         elif key in VALUES:
             parameters.values[key] = value
         else:
-            raise ParameterError(f"{key}={value}: there are only emit, include, {', '.join(VALUES)}.")
+            raise ParameterError(f"{key}={value}: there are only emit, include, root, {', '.join(VALUES)}.")
     return parameters
 
 

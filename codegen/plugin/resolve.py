@@ -11,12 +11,13 @@ from protobuf.wkt.google.protobuf.descriptor_pb import FileDescriptorSet
 from codegen.plugin import enums, http_rules, services, sockets, streams
 from codegen.plugin.ir import Consumer, File, Schema, Service, Socket, Stream
 from codegen.plugin.mistakes import Mistakes, Sources
+from codegen.plugin.parameters import Parameters
 from codegen.plugin.scope import Scope
 from codegen.plugin.vocabulary import Vocabulary
 
 
-def resolve(request: CodeGeneratorRequest, include: Sequence[str]) -> Schema:
-    """The schema of a request, of which files that begin with one of the prefixes are wanted.
+def resolve(request: CodeGeneratorRequest, parameters: Parameters) -> Schema:
+    """The schema of a request, of which files whose paths begin with `include` are wanted.
 
     Everything in the request is resolved, because wanted files refer to others; mistakes are those of wanted
     files.
@@ -30,10 +31,8 @@ def resolve(request: CodeGeneratorRequest, include: Sequence[str]) -> Schema:
     scope = Scope(registry, Vocabulary(registry), mistakes)
     files = [file for proto in request.proto_file if (file := registry.file(proto.name)) is not None]
     resolved = _Resolved(scope, files)
-    wanted = frozenset(
-        name for name in request.file_to_generate if not include or name.startswith(tuple(include))
-    )
-    mistakes.report(wanted)
+    wanted = frozenset(name for name in request.file_to_generate if parameters.wants(name))
+    mistakes.report(wanted, parameters.shown)
     return Schema(
         files=tuple(
             sorted((resolved.file(file) for file in files if file.name in wanted), key=lambda f: f.path)
