@@ -10,9 +10,9 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 
 from idiom.v1 import reason_errors as reasons
-from im import descriptors
 from im.client.v1.session_service_socket import SESSION
 from im.connect.v1.delivery_service_rpc import DELIVERY_SERVICE
+from im.descriptors import registry
 from im.errors.v1 import close_closes as closes
 from im.logic.v1.conversation_service_rpc import CONVERSATION_SERVICE
 from im.logic.v1.message_service_rpc import MESSAGE_SERVICE
@@ -119,7 +119,7 @@ def _endpoint(tuning: Tuning) -> Endpoint:
         ProtocolCode.MESSAGE_TOO_BIG: Failure(closes.FRAME_TOO_LARGE, too_large),
         ProtocolCode.INVALID_DATA: Failure(closes.MALFORMED_FRAME, no_text),
     }
-    return Endpoint(tuning.socket, JsonCodec(descriptors.registry()), failures, tuning.closing_seconds)
+    return Endpoint(tuning.socket, JsonCodec(registry()), failures, tuning.closing_seconds)
 
 
 def _deliveries(settings: Settings, hub: Hub) -> AbstractAsyncContextManager[int]:
