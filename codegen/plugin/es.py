@@ -83,7 +83,7 @@ def _client(schema: Schema, names: Names) -> Iterator[str]:
         "/**\n"
         " * One client for each service, over one HTTP channel.\n"
         " *\n"
-        " * Options: `baseUrl`, put before every path; `token`, a bearer token or a function that returns one.\n"
+        " * Options: `baseUrl`, put before every path; `token`, a bearer token or a function that gives it.\n"
         " */\n"
         "export function createClient(options) {\n"
         "  const channel = new HttpChannel(options);\n"

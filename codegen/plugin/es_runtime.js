@@ -81,7 +81,8 @@ export class RpcError extends Error {
 
   /** Whether the same call may succeed later without any change. */
   get transient() {
-    return ["UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED"].includes(this.code);
+    const passing = ["UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "ABORTED"].includes(this.code);
+    return passing && this.reason !== "TOO_LARGE";
   }
 
   /** The error of an HTTP answer; `body` is its JSON or null. */

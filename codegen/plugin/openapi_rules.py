@@ -59,7 +59,7 @@ class Rules:
         if rules is None:
             return False
         return rules.required or (
-            field.presence == FeatureSet.FieldPresence.IMPLICIT
+            int(field.presence) == FeatureSet.FieldPresence.IMPLICIT
             and rules.ignore != _IGNORE_IF_ZERO_VALUE
             and _refuses_zero(*_typed(rules))
         )

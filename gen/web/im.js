@@ -7,7 +7,7 @@ export { FrameSocket, HttpChannel, RpcError, compareInt64 } from "./runtime.js";
 /**
  * One client for each service, over one HTTP channel.
  *
- * Options: `baseUrl`, put before every path; `token`, a bearer token or a function that returns one.
+ * Options: `baseUrl`, put before every path; `token`, a bearer token or a function that gives it.
  */
 export function createClient(options) {
   const channel = new HttpChannel(options);
