@@ -1,0 +1,171 @@
+"""Works through one owned partition for one group."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from google.protobuf.message import DecodeError
+from idiom.v1 import reason_errors
+from idiom.v1.runtime_pb2 import Handled
+from redis.exceptions import RedisError
+
+from codegen.runtime.errors import Error
+from codegen.runtime.streams.backoff import Backoff
+from codegen.runtime.streams.delivery import Delivery
+from codegen.runtime.streams.doorbell import Doorbell
+from codegen.runtime.streams.fenced_group import NEW, PENDING, Claim, Entry, FencedGroup
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Outcome = Handled.Outcome.ValueType
+Handle = Callable[[Sequence[Delivery[Any]]], Awaitable[Sequence[Handled]]]
+
+OK: Final = Handled.OUTCOME_UNSPECIFIED
+RETRY: Final = Handled.OUTCOME_RETRY
+DEAD_LETTER: Final = Handled.OUTCOME_DEAD_LETTER
+PAUSE: Final = Handled.OUTCOME_PAUSE
+
+
+class PartitionWorker:
+    """Reads, hands over, acknowledges; in order, and never further than what is acknowledged."""
+
+    def __init__(self, group: FencedGroup, doorbell: Doorbell, claim: Claim, handle: Handle) -> None:
+        self._group = group
+        self._doorbell = doorbell
+        self._claim = claim
+        self._handle = handle
+        self._stop = asyncio.Event()
+        self._last = claim.last
+        self._name = f"{group.stream.name}/{group.group.name}/{claim.partition}"
+
+    def stop(self) -> None:
+        """Lets `run` return after the batch under way."""
+        self._stop.set()
+        self._doorbell.ring(self._claim.partition)
+
+    async def run(self) -> None:
+        """Works until stopped.
+
+        Raises:
+            Error: FENCED when another owner has the partition.
+        """
+        # Entries that are pending now were under way when their owner died: one of them may be why.
+        while entries := await self._read(PENDING):
+            await self._work(entries, size=1, redelivered=True)
+        while not self._stop.is_set():
+            if entries := await self._read(NEW):
+                self._last = entries[-1].entry_id
+                await self._work(entries, size=len(entries), redelivered=False)
+            elif not self._stop.is_set():
+                await self._doorbell.wait(self._claim.partition, self._last)
+
+    async def _read(self, after: str) -> list[Entry]:
+        if self._stop.is_set():
+            return []
+        return await self._until_answered(self._group.read, self._claim, after, self._group.group.batch) or []
+
+    async def _work(self, entries: Sequence[Entry], *, size: int, redelivered: bool) -> None:
+        """Returns when every entry is acknowledged, or when stopped."""
+        left = await self._decoded(entries, redelivered=redelivered)
+        backoff = Backoff(self._group.group.backoff, self._group.group.max_backoff)
+        while left:
+            batch = left[:size]
+            outcomes = await self._outcomes(batch)
+            if outcomes is None:
+                size, outcomes = 1, [RETRY] * len(batch)
+            done = [d.entry_id for d, outcome in zip(batch, outcomes, strict=True) if outcome == OK]
+            if done and await self._until_answered(self._group.acknowledge, self._claim, done) is None:
+                return
+            again = [
+                replace(delivery, redelivered=True)
+                for delivery, outcome in zip(batch, outcomes, strict=True)
+                if outcome != OK
+            ]
+            left = again + left[len(batch) :]
+            if done:
+                backoff.reset()
+            if (again and await self._stopped_within(backoff.pause())) or self._stop.is_set():
+                return
+
+    async def _decoded(self, entries: Sequence[Entry], *, redelivered: bool) -> list[Delivery[Any]]:
+        deliveries, dead = [], []
+        for entry in entries:
+            delivery = self._decode(entry, redelivered=redelivered)
+            if delivery:
+                deliveries.append(delivery)
+            else:
+                dead.append(entry.entry_id)
+        if dead:
+            await self._until_answered(partial(self._group.acknowledge, dead=True), self._claim, dead)
+        return deliveries
+
+    def _decode(self, entry: Entry, *, redelivered: bool) -> Delivery[Any] | None:
+        if entry.payload is None:
+            logger.error("%s: entry %s is gone", self._name, entry.entry_id)
+            return None
+        try:
+            event = self._group.stream.message.FromString(entry.payload)
+        except DecodeError:
+            logger.exception("%s: entry %s cannot be decoded", self._name, entry.entry_id)
+            return None
+        claim = self._claim
+        return Delivery(event, entry.entry_id, claim.partition, claim.token, entry.ordinal, redelivered)
+
+    async def _outcomes(self, batch: Sequence[Delivery[Any]]) -> list[Outcome] | None:
+        """One outcome for each delivery; None when the handler failed without saying whose fault it was."""
+        try:
+            handled = await self._handle(batch)
+        except Error as error:
+            logger.warning("%s: %d entries from %s: %s", self._name, len(batch), batch[0].entry_id, error)
+            return [PAUSE if error.code_name == "UNAVAILABLE" else RETRY] * len(batch)
+        except Exception:  # the outermost loop of the partition: a defect must not end it
+            logger.exception("%s: %d entries from %s failed", self._name, len(batch), batch[0].entry_id)
+            return None
+        if len(handled) != len(batch):
+            logger.error("%s: %d outcomes for %d entries", self._name, len(handled), len(batch))
+            return None
+        for delivery, outcome in zip(batch, handled, strict=True):
+            self._report(delivery, outcome)
+        return [one.outcome for one in handled]
+
+    def _report(self, delivery: Delivery[Any], handled: Handled) -> None:
+        if handled.outcome == OK:
+            return
+        # Once at the level that somebody looks at; repetitions are for those who search.
+        level = logging.ERROR if handled.outcome == DEAD_LETTER else logging.WARNING
+        logger.log(
+            logging.DEBUG if delivery.redelivered else level,
+            "%s: entry %s: %s: %s",
+            self._name,
+            delivery.entry_id,
+            Handled.Outcome.Name(handled.outcome),
+            handled.reason,
+        )
+
+    async def _until_answered(self, call: Callable[..., Awaitable[T]], *args: Any) -> T | None:
+        """Repeats a call while Redis is away; None when stopped meanwhile."""
+        backoff = Backoff(0.05, 1.0)
+        while True:
+            try:
+                return await call(*args)
+            except Error as error:
+                if error.reason == reason_errors.FENCED:
+                    raise
+                logger.warning("%s: Redis cannot be used now: %s", self._name, error)
+            except (RedisError, OSError) as error:
+                logger.warning("%s: Redis cannot be reached now: %s", self._name, error)
+            if await self._stopped_within(backoff.pause()):
+                return None
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._stop.wait()
+        except TimeoutError:
+            return False
