@@ -100,6 +100,7 @@ class Town:
 
     def __init__(self, settings: Settings, redis: RedisClient) -> None:
         self.settings = settings
+        self.redis = redis
         self.sessions = Sessions(redis)
         self.instances: Instances
         self.logic: Instances

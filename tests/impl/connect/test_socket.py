@@ -6,6 +6,7 @@ import time
 import pytest
 from websockets.typing import Subprotocol
 
+from impl.storage.keys import recent
 from tests.impl.connect.conftest import BINARY, JSON, Town, message
 
 BOTH = pytest.mark.parametrize("subprotocol", [JSON, BINARY])
@@ -23,6 +24,7 @@ async def test_a_hello_is_welcomed_with_the_users_heads(town: Town, subprotocol:
         assert len(session_id) >= 16
         await client.say(send=send("r1", bob.id))
         sent = (await client.hear()).sent.response.message
+    await town.redis.zadd(recent(bob.id), {sent.conversation_id: sent.id})
     async with town.client(subprotocol) as client:
         welcome = (await client.open(bob.token)).welcome
     assert welcome.heartbeat_seconds == 20
