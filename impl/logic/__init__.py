@@ -1,0 +1,1 @@
+"""Business logic: users, messages, history, conversations."""

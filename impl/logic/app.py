@@ -1,0 +1,164 @@
+"""Composition root of the logic tier."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import replace
+
+from idiom.v1.reason_errors import DEPENDENCY_UNAVAILABLE
+from im.connect.v1.delivery_service_rpc import DELIVERY_SERVICE
+from im.logic.v1.auth_service_rpc import AUTH_SERVICE, AuthService
+from im.logic.v1.connection_service_rpc import CONNECTION_SERVICE, ConnectionService
+from im.logic.v1.conversation_service_rpc import CONVERSATION_SERVICE, ConversationService
+from im.logic.v1.message_service_rpc import MESSAGE_SERVICE, MessageService
+from im.logic.v1.user_service_rpc import USER_SERVICE, UserService
+from im.stream.v1.conversation_event_stream import CONVERSATION_EVENT
+
+from codegen.runtime.discovery import Etcd, Instance, Instances, register
+from codegen.runtime.errors import Error
+from codegen.runtime.grpc_server import serve_grpc
+from codegen.runtime.identity import Authenticator, ServiceTokens, UserTokens
+from codegen.runtime.method import Service
+from codegen.runtime.pipeline import Pipeline
+from impl.logic.accounts import Accounts
+from impl.logic.auth import Auth
+from impl.logic.connections import ConnectionDirectory
+from impl.logic.conversations import ConversationList
+from impl.logic.messages import MessageDesk
+from impl.logic.passwords import Passwords
+from impl.logic.users import UserDirectory
+from impl.logic.workers import Ids
+from impl.settings import Settings
+from impl.storage.conversations import Conversations
+from impl.storage.database import Database
+from impl.storage.deployment import require_partitions
+from impl.storage.envelope import private_id
+from impl.storage.generation import Recovery
+from impl.storage.messages import Messages
+from impl.storage.redis_client import connect_redis
+from impl.storage.users import Users
+
+TARGET = "logic"
+PARTITIONS = CONVERSATION_EVENT.partitions
+_BOOT_BYTES = 8
+_START_SECONDS = 60.0
+_RETRY_SECONDS = 0.5
+
+Served = tuple[Service, object]
+"""A service and what implements it."""
+
+_logger = logging.getLogger(__name__)
+
+
+async def run(settings: Settings, ready: Callable[[], None], stop: asyncio.Event) -> None:
+    """Serves until `stop` is set and every call has ended.
+
+    Waits at the start for etcd, Redis and the database; says so, and gives up after a minute.
+
+    Args:
+        settings: of this process.
+        ready: called once it serves and is registered.
+        stop: set from outside.
+    """
+    begun = asyncio.Event()
+
+    def begin() -> None:
+        begun.set()
+        ready()
+
+    async with asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(_serve(settings, begin, stop))
+        watching = tasks.create_task(_cancel_a_start(serving, begun, stop))
+        await asyncio.wait([serving])
+        watching.cancel()
+
+
+async def _cancel_a_start(serving: asyncio.Task[None], begun: asyncio.Event, stop: asyncio.Event) -> None:
+    """Once it serves, it ends by itself when `stop` is set."""
+    await stop.wait()
+    if not begun.is_set():
+        serving.cancel()
+
+
+async def _serve(settings: Settings, ready: Callable[[], None], stop: asyncio.Event) -> None:
+    async with AsyncExitStack() as stack:
+        etcd = await stack.enter_async_context(Etcd(settings.effective_etcd_endpoints, settings.etcd_prefix))
+        await _patiently("etcd", lambda: require_partitions(etcd, PARTITIONS))
+        boot_id = secrets.token_hex(_BOOT_BYTES)
+        name = settings.instance or f"{TARGET}-1"
+        instance = Instance(TARGET, name, boot_id, "")
+        services = await _services(stack, settings, etcd, instance)
+        port = await stack.enter_async_context(_server(settings, services))
+        here = replace(instance, address=f"{settings.internal_host}:{port}")
+        await stack.enter_async_context(register(etcd, here, settings.lease_seconds))
+        _logger.info("calls at %s", here.address)
+        ready()
+        await stop.wait()
+
+
+async def _services(
+    stack: AsyncExitStack, settings: Settings, etcd: Etcd, instance: Instance
+) -> Sequence[Served]:
+    database = await stack.enter_async_context(Database(settings.effective_database_url))
+    await _patiently("the database", database.check)
+    users, messages = Users(database), Messages(database)
+    conversations = await _conversations(stack, settings, etcd, messages)
+    ids = await stack.enter_async_context(Ids(etcd, instance, messages.is_empty))
+    passwords = await stack.enter_async_context(Passwords())
+    connect = await stack.enter_async_context(Instances(etcd, DELIVERY_SERVICE.target))
+    accounts, tokens = Accounts(users), _user_tokens(settings)
+    auth: AuthService = Auth(users, passwords, tokens, ids, settings.refresh_token_seconds)
+    directory: UserService = UserDirectory(users)
+    desk: MessageService = MessageDesk(accounts, ids, conversations, messages)
+    listing: ConversationService = ConversationList(accounts, conversations, messages)
+    connections: ConnectionService = ConnectionDirectory(connect, settings.public_connect_url)
+    return (
+        (AUTH_SERVICE, auth),
+        (USER_SERVICE, directory),
+        (MESSAGE_SERVICE, desk),
+        (CONVERSATION_SERVICE, listing),
+        (CONNECTION_SERVICE, connections),
+    )
+
+
+async def _conversations(
+    stack: AsyncExitStack, settings: Settings, etcd: Etcd, messages: Messages
+) -> Conversations:
+    url = settings.effective_redis_url
+    recovery = Recovery(url, etcd, PARTITIONS, messages.ordinal)
+    redis = await stack.enter_async_context(connect_redis(url, recovery))
+    conversations = Conversations(redis, PARTITIONS, messages.stored, recovery)
+    await _patiently("Redis", lambda: conversations.heads([private_id(1, 1)]))
+    return await stack.enter_async_context(conversations)
+
+
+def _server(
+    settings: Settings, services: Sequence[tuple[Service, object]]
+) -> AbstractAsyncContextManager[int]:
+    authenticator = Authenticator(_user_tokens(settings), ServiceTokens(settings.service_key(), TARGET))
+    address = f"{settings.internal_host}:{settings.logic_grpc_port}"
+    return serve_grpc(address, services, Pipeline(authenticator), drain=settings.drain_seconds)
+
+
+def _user_tokens(settings: Settings) -> UserTokens:
+    return UserTokens(settings.user_key(), settings.access_token_seconds)
+
+
+async def _patiently(what: str, attempt: Callable[[], Awaitable[object]]) -> None:
+    """Repeats an attempt while its dependency is away, for a minute."""
+    end = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            await attempt()
+        except Error as error:
+            if error.reason is not DEPENDENCY_UNAVAILABLE or time.monotonic() > end:
+                raise
+            _logger.warning("waiting for %s: %s", what, error.message)
+        else:
+            return
+        await asyncio.sleep(_RETRY_SECONDS)
