@@ -29,16 +29,24 @@ _given: set[int] = set()
 
 
 def free_port() -> int:
-    """A port nobody listens on.
+    """A port nobody listens on."""
+    return free_ports(1)[0]
 
-    It lies below the range of outgoing connections: otherwise a client that knocks at a killed server may be
+
+def free_ports(count: int, run: int = 1) -> list[int]:
+    """The first ports of `count` runs of `run` ports each that nobody listens on.
+
+    They lie below the range of outgoing connections: otherwise a client that knocks at a killed server may be
     given the server's own port, and the server cannot come back.
     """
-    while True:
-        port = random.randint(10240, 32000)
-        if port not in _given and not _taken(port):
-            _given.add(port)
-            return port
+    found: list[int] = []
+    while len(found) < count:
+        first = random.randint(10240, 32000)
+        ports = range(first, first + run)
+        if not any(port in _given or _taken(port) for port in ports):
+            _given.update(ports)
+            found.append(first)
+    return found
 
 
 def _taken(port: int) -> bool:
