@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from codegen.runtime.transcoding.route import Route
+
 from . import (
     im_logic_v1_auth_service,
     im_logic_v1_connection_service,

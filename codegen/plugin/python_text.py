@@ -130,7 +130,8 @@ class Module:
             *self._import_lines(),
         ]
         lines = ["\n".join(head).rstrip("\n")]
-        lines.extend(_gap(block) + "\n".join(block) for block in self._blocks)
+        for before, block in zip([[], *self._blocks], self._blocks, strict=False):
+            lines.append(_gap(before, block) + "\n".join(block))
         return "\n".join(lines) + "\n"
 
     def _pb2(self, desc: DescMessage) -> str:
@@ -150,10 +151,10 @@ class Module:
         if dynamic:
             by_module.setdefault("importlib", []).append("")
         standard = {module for module in by_module if module.partition(".")[0] in sys.stdlib_module_names}
+        relative = {module for module in by_module if module.startswith(".")}
         lines: list[str] = []
-        for group in (standard, by_module.keys() - standard):
-            ordered = sorted(group, key=lambda module: (module.startswith("."), module))
-            found = [line for module in ordered for line in _import_line(module, by_module[module])]
+        for group in (standard, by_module.keys() - standard - relative, relative):
+            found = [line for module in sorted(group) for line in _import_line(module, by_module[module])]
             lines += [*found, ""] if found else []
         return [*lines, *sorted(dynamic)]
 
@@ -168,10 +169,13 @@ def _import_line(module: str, imported: Sequence[str]) -> list[str]:
     return [f"from {module} import (", *(f"{_INDENT}{name}," for name in ordered), ")"]
 
 
-def _gap(block: Sequence[str]) -> str:
-    """Two blank lines before a class or a function, one before anything else."""
-    first = next((line for line in block if not line.startswith("@")), "")
-    return "\n\n" if first.startswith(("class ", "def ", "async def ")) else "\n"
+def _gap(before: Sequence[str], block: Sequence[str]) -> str:
+    """Two blank lines around classes and functions, one between anything else."""
+    return "\n\n" if _is_definition(before) or _is_definition(block) else "\n"
+
+
+def _is_definition(block: Sequence[str]) -> bool:
+    return any(line.startswith(("class ", "def ", "async def ")) for line in block)
 
 
 def _argument(word: str, value: str) -> str:
