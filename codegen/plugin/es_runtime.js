@@ -167,16 +167,14 @@ function bind(route, request) {
   return { url: query ? `${path}?${query}` : path, body };
 }
 
-/** Removes the value at a path and returns it as text; emptied parents go with it. */
+/** Removes the value at a path and returns it as text. */
 function take(request, [name, ...below]) {
   const value = request?.[name];
   if (below.length === 0) {
     delete request?.[name];
     return String(value ?? "");
   }
-  const taken = take(value, below);
-  if (value && Object.keys(value).length === 0) delete request[name];
-  return taken;
+  return take(value, below);
 }
 
 /** Encodes one segment. Empty and dot segments cannot be written in a URL: a parser would remove them. */
