@@ -47,6 +47,20 @@ class JsonCodec:
         made = self._types[full_name] = MessageJson(description, self)
         return made
 
+    def loads(self, data: bytes) -> JsonValue:
+        """JSON without a type, its keys unique.
+
+        Raises:
+            Error: MALFORMED_BODY or INVALID_FIELD.
+        """
+        try:
+            value = orjson.loads(data)
+            if not repeats(data):
+                return value
+        except (ValueError, RecursionError):
+            pass
+        raise self.diagnosis.of_repeated(parsed(data))
+
 
 class MessageJson:
     """The codec of one message type; made by `JsonCodec.type`."""

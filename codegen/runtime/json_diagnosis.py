@@ -166,6 +166,14 @@ class Diagnosis:
             found = None
         return found or malformed(f"the JSON cannot be read as {description.type_name}")
 
+    def of_repeated(self, value: JsonValue) -> Error:
+        """The first key that is there twice in JSON as `parsed` returns it."""
+        try:
+            found = next(self._plain_rules(value, "", 0), None)
+        except RecursionError:
+            found = None
+        return found or malformed("the JSON is nested too deeply")
+
     # Rules of ours: the same as json_shape checks, and unknown fields.
 
     def _rules(self, description: DescMessage, value: JsonValue, path: str, depth: int) -> Iterator[Error]:

@@ -1,0 +1,177 @@
+"""One HTTP binding, ready to run: requests in, responses out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from protobuf import DescField, DescFieldValueMessage, Message, merge_from, message_to_json_value
+
+from codegen.runtime.codec import JsonCodec, MessageJson
+from codegen.runtime.json_diagnosis import invalid, malformed
+from codegen.runtime.json_shape import JsonValue
+from codegen.runtime.method import Method
+from codegen.runtime.transcoding.matcher import captured
+from codegen.runtime.transcoding.negotiation import BINARY, JSON
+from codegen.runtime.transcoding.parameters import Parameter, Parameters, dotted, field_path, parameter
+from codegen.runtime.transcoding.response_field import field_json, singular_message
+from codegen.runtime.transcoding.route import Route, Variable
+
+WHOLE = "*"
+
+
+class Binding:
+    """A route with all that is worked out once.
+
+    Raises:
+        ValueError: the method streams, or the route names fields that do not exist or that text cannot fill.
+    """
+
+    def __init__(self, route: Route, codec: JsonCodec) -> None:
+        self.method: Method = route.method
+        if route.method.client_streaming or route.method.server_streaming:
+            raise ValueError(f"{route.method.full_name} streams; HTTP bindings serve unary methods only")
+        self.request = codec.type(route.method.request.DESCRIPTOR.full_name)
+        self.response = codec.type(route.method.response.DESCRIPTOR.full_name)
+        self.takes_body = bool(route.body)
+        self._codec = codec
+        self._whole = route.body == WHOLE
+        self._body = None if self._whole else _field(self.request, route.body)
+        self._response_field = _field(self.response, route.response_body)
+        self._variables = tuple((each, _bound(self.request, route, each)) for each in route.variables)
+        self._parameters = Parameters(self.request.description, self._taken())
+
+    def decode(self, segments: Sequence[str], query: bytes, body: bytes, *, binary: bool) -> Message[Any]:
+        """The request that path, query and body say together.
+
+        Args:
+            segments: of the path, raw.
+            query: raw query string.
+            body: as received; empty counts as an empty message.
+            binary: whether the body is in binary form rather than JSON.
+
+        Raises:
+            Error: MALFORMED_PATH, MALFORMED_BODY, INVALID_FIELD or UNKNOWN_FIELD.
+        """
+        if body and not self.takes_body:
+            raise malformed(f"{self.method.full_name} takes no body here")
+        values: dict[str, JsonValue] = {}
+        for variable, target in self._variables:
+            target.place(values, captured(segments, variable))
+        if query:
+            self._parameters.place(values, query)
+        if not body:
+            return self.request.parse_value(values)
+        return self._with_binary(values, body) if binary else self._with_json(values, body)
+
+    def encode(self, data: bytes, *, binary: bool) -> tuple[bytes, str]:
+        """Body and content type of a response."""
+        if self._response_field is None:
+            return (data, BINARY) if binary else (self.response.to_json(data), JSON)
+        value = self.response.parse_binary(data)
+        if binary and singular_message(self._response_field):
+            part = value[self._response_field]
+            return (part.to_binary() if part is not None else b""), BINARY
+        told = message_to_json_value(value, registry=self._codec.registry)
+        return orjson.dumps(field_json(told, self._response_field)), JSON
+
+    def _with_json(self, values: dict[str, JsonValue], body: bytes) -> Message[Any]:
+        if self._whole and not values:
+            return self.request.parse(body)
+        given = self._codec.loads(body)
+        if self._body is not None:
+            values[self._body.json_name] = given
+            return self.request.parse_value(values)
+        if not isinstance(given, dict):
+            raise malformed("the body is not a JSON object")
+        for _, target in self._variables:
+            self._bind(given, values, target)
+        return self.request.parse_value(given)
+
+    def _bind(self, given: dict[str, JsonValue], values: dict[str, JsonValue], target: Parameter) -> None:
+        """Puts a variable's value into the body's JSON; the body may repeat it, but not contradict it."""
+        for depth, step in enumerate(target.path[:-1], 1):
+            values = values[step.json_name]
+            given = _descend(given, step, dotted(target.path[:depth]))
+        field = target.path[-1]
+        for name in {field.name, field.json_name} & given.keys():
+            repeated = given.pop(name)
+            if repeated is not None and not self._same(field, repeated, values[field.json_name]):
+                raise invalid(target.name, "the body contradicts the path")
+        given[field.json_name] = values[field.json_name]
+
+    def _same(self, field: DescField, left: JsonValue, right: JsonValue) -> bool:
+        parent = self._codec.type(field.parent.type_name)
+        messages = [parent.parse_value({field.json_name: value}) for value in (left, right)]
+        return bool(messages[0][field] == messages[1][field])
+
+    def _with_binary(self, values: dict[str, JsonValue], body: bytes) -> Message[Any]:
+        bound = self.request.parse_value(values)
+        if self._body is not None:
+            return self._with_binary_field(bound, self._body, body)
+        message = self.request.parse_binary(body)
+        for _, target in self._variables:
+            _check_agreement(message, bound, target)
+        merge_from(message, bound)
+        return message
+
+    def _with_binary_field(self, bound: Message[Any], field: DescField, body: bytes) -> Message[Any]:
+        value = field.value
+        if not isinstance(value, DescFieldValueMessage):
+            raise malformed(f"a body for {field.name} must be {JSON}")
+        if value.oneof is not None and any(bound.has_field(other.name) for other in value.oneof.fields):
+            raise invalid(field.name, f"only one member of oneof {value.oneof.name} may be given")
+        bound[field] = self._codec.type(value.message.type_name).parse_binary(body)
+        return bound
+
+    def _taken(self) -> dict[str, str]:
+        taken = {target.name: "path" for _, target in self._variables}
+        if self._whole:
+            taken.setdefault("", "body")
+        if self._body is not None:
+            taken[self._body.name] = "body"
+        return taken
+
+
+def _field(message: MessageJson, name: str) -> DescField | None:
+    if not name:
+        return None
+    for field in message.description.fields:
+        if field.name == name:
+            return field
+    raise ValueError(f"{message.description.type_name} has no field {name}")
+
+
+def _bound(request: MessageJson, route: Route, variable: Variable) -> Parameter:
+    path = field_path(request.description, ".".join(variable.field))
+    found = parameter(path) if path else None
+    if found is None or found.repeated:
+        raise ValueError(f"{route.method.full_name}: {route.template} binds {'.'.join(variable.field)}")
+    return found
+
+
+def _descend(given: dict[str, JsonValue], step: DescField, path: str) -> dict[str, JsonValue]:
+    """The object of a message field, made if it is missing."""
+    for name in (step.json_name, step.name):
+        nested = given.get(name)
+        if isinstance(nested, dict):
+            return nested
+        if nested is not None:
+            raise invalid(path, "an object is expected")
+        given.pop(name, None)
+    made: dict[str, JsonValue] = {}
+    given[step.json_name] = made
+    return made
+
+
+def _check_agreement(message: Message[Any], bound: Message[Any], target: Parameter) -> None:
+    given: Any = message
+    wanted: Any = bound
+    for step in target.path[:-1]:
+        given, wanted = given[step], wanted[step]
+        if given is None:
+            return
+    field = target.path[-1]
+    if given.has_field(field.name) and given[field] != wanted[field]:
+        raise invalid(target.name, "the body contradicts the path")
