@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from idiom.v1.reason_errors import FENCED
 from idiom.v1.runtime_pb2 import Handled
 from im.connect.v1.delivery_service_pb2 import DeliverResponse
 from im.stream.v1.conversation_event_pb2 import ConversationEvent
@@ -21,15 +19,6 @@ from impl.task.outcome import DONE, paused
 from impl.task.routing import Destination, Parcel, recency, recipients, requests, route
 
 LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What came of one parcel."""
-
-    gone: tuple[SessionAddress, ...]
-    """Sessions that are not there."""
-    fenced: Error | None = None
 
 
 class Push:
@@ -47,11 +36,7 @@ class Push:
         self._deliveries = deliveries
 
     async def handle(self, batch: Sequence[Delivery[ConversationEvent]]) -> Sequence[Handled]:
-        """Handle entries of one partition.
-
-        Raises:
-            Error: FENCED if a newer owner of the partition is known.
-        """
+        """Handle entries of one partition."""
         events = [delivery.event for delivery in batch]
         users = list(dict.fromkeys(user for event in events for user in recipients(event)))
         try:
@@ -59,26 +44,25 @@ class Push:
             sessions = await self._sessions.of(users)
         except Error as error:
             return [paused(error)] * len(batch)
-        sent = await asyncio.gather(*(self._send(*to) for to in route(batch, sessions).items()))
-        await self._forget([address for parcel in sent for address in parcel.gone])
-        for parcel in sent:
-            if parcel.fenced:
-                raise parcel.fenced
+        gone = await asyncio.gather(*(self._send(*to) for to in route(batch, sessions).items()))
+        await self._forget([address for addresses in gone for address in addresses])
         return [DONE] * len(batch)
 
-    async def _send(self, to: Destination, parcel: Parcel) -> Sent:
+    async def _send(self, to: Destination, parcel: Parcel) -> list[SessionAddress]:
+        """Deliver one parcel; returns the sessions that are not there."""
         gone: dict[str, SessionAddress] = {}
         for request in requests(to, parcel.items):
             response = await self._deliveries.deliver(to.instance, request)
             if response is None:
                 break
             if response.outcome == DeliverResponse.OUTCOME_FENCED:
-                message = f"partition {to.partition} has a newer owner than {to.token}"
-                return Sent((), Error(FENCED, message))
+                # Not for a gateway to decide: the acknowledgement that follows is refused if this is true.
+                LOG.warning("%s knows a newer owner of partition %d", to.instance, to.partition)
+                break
             if response.outcome == DeliverResponse.OUTCOME_WRONG_BOOT:
-                return Sent(tuple(parcel.addresses.values()))
+                return list(parcel.addresses.values())
             gone |= {name: parcel.addresses[name] for name in response.unknown_session_ids}
-        return Sent(tuple(gone.values()))
+        return list(gone.values())
 
     async def _forget(self, gone: Sequence[SessionAddress]) -> None:
         try:
