@@ -203,6 +203,19 @@ def clean_environment(variables: dict[str, str]) -> dict[str, str]:
     return inherited | variables
 
 
+def children(pid: int) -> list[int]:
+    """Process ids of the children of a process."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[1]) == pid:
+            found.append(int(entry.parent.name))
+    return found
+
+
 def alive(pid: int) -> bool:
     """Whether a process exists and is more than a zombie."""
     try:
