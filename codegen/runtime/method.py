@@ -72,11 +72,11 @@ class Method:
     """One rpc."""
 
     service: str
-    """Full name of the service: `im.logic.v1.MessageService`."""
+    """Full name of the service: `shop.v1.OrderService`."""
     name: str
-    """As in the schema: `SendMessage`."""
+    """As in the schema: `PlaceOrder`."""
     attribute: str
-    """Name of the implementing Python method: `send_message`."""
+    """Name of the implementing Python method: `place_order`."""
     request: type[Message]
     response: type[Message]
     client_streaming: bool = False
@@ -85,12 +85,12 @@ class Method:
 
     @property
     def full_name(self) -> str:
-        """`im.logic.v1.MessageService.SendMessage`."""
+        """`shop.v1.OrderService.PlaceOrder`."""
         return f"{self.service}.{self.name}"
 
     @property
     def path(self) -> str:
-        """`/im.logic.v1.MessageService/SendMessage`."""
+        """`/shop.v1.OrderService/PlaceOrder`."""
         return f"/{self.service}/{self.name}"
 
 

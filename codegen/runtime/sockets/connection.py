@@ -116,7 +116,7 @@ class SocketConnection(ServerConnection):
         return self._queued + self.transport.get_write_buffer_size()
 
     def offer(self, frame: bytes) -> bool:
-        """Queue a frame, header included; False if the queue has no room for it."""
+        """Queue a frame, header included; False if the queue has no space for it."""
         if self.unsent + len(frame) > self._terms.send_queue_bytes:
             return False
         if not self._queue:

@@ -20,14 +20,14 @@ class Lanes:
     At most `limit` pieces of work wait or run; whoever submits more waits. Leaving the context cancels all.
     """
 
-    __slots__ = ("_idle", "_lanes", "_limit", "_pending", "_room", "_tasks")
+    __slots__ = ("_idle", "_lanes", "_limit", "_pending", "_space", "_tasks")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._pending = 0
         self._lanes: dict[Hashable, deque[Work]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._room: asyncio.Future[None] | None = None
+        self._space: asyncio.Future[None] | None = None
         self._idle: asyncio.Future[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -51,10 +51,10 @@ class Lanes:
         return self._pending
 
     async def submit(self, lane: Hashable, work: Work) -> None:
-        """Take on work; waits while there is no room. One submitter at a time."""
+        """Take on work; waits while there is no space. One submitter at a time."""
         while self._pending >= self._limit:
-            self._room = asyncio.get_running_loop().create_future()
-            await self._room
+            self._space = asyncio.get_running_loop().create_future()
+            await self._space
         self._pending += 1
         if (queue := self._lanes.get(lane)) is not None:
             queue.append(work)
@@ -82,7 +82,7 @@ class Lanes:
 
     def _done(self) -> None:
         self._pending -= 1
-        for waiter in (self._room, self._idle if not self._pending else None):
+        for waiter in (self._space, self._idle if not self._pending else None):
             if waiter is not None and not waiter.done():
                 waiter.set_result(None)
 

@@ -12,7 +12,7 @@ from tests.codegen.schemas import build, generate, workspace
 HERE: Final = Path(__file__).parent
 EXPECTED: Final = HERE / "expected"
 BACK_ENDS: Final = ("rpc", "stream", "consumer", "socket", "errors", "closes", "routes")
-"""All that write Python, but those whose text is protoc's, and `descriptors`, whose bytes change with imports."""
+"""All that write Python, but for protoc's own, and for `descriptors`, whose bytes change with imports."""
 
 
 def outputs(folder: Path) -> dict[str, str]:
