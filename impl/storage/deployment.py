@@ -10,21 +10,15 @@ from codegen.runtime.errors import Error
 PARTITIONS_KEY = "deployment/partitions"
 
 
-async def require_partitions(etcd: Etcd, partitions: int) -> None:
-    """Records the number of partitions at the first start; refuses another one ever after.
-
-    With another number, conversations would continue in partitions that know nothing of them.
+async def agreed_partitions(etcd: Etcd, default: int) -> int:
+    """The deployment's number of partitions: `default` at its first start, ever after what it was then.
 
     Raises:
-        Error: DEPENDENCY_UNAVAILABLE; INTERNAL if the deployment has another number of partitions.
+        Error: DEPENDENCY_UNAVAILABLE; INTERNAL if what is recorded is no such number.
     """
-    mine = str(partitions).encode()
-    if await etcd.create(PARTITIONS_KEY, mine):
-        return
+    await etcd.create(PARTITIONS_KEY, str(default).encode())
     entry = await etcd.get(PARTITIONS_KEY)
-    if entry and entry.value != mine:
-        recorded = entry.value.decode(errors="replace")
-        raise Error(
-            INTERNAL,
-            f"this deployment was started with {recorded} partitions and cannot go on with {partitions}",
-        )
+    recorded = entry.value.decode(errors="replace") if entry else str(default)
+    if not recorded.isdecimal() or int(recorded) < 1:
+        raise Error(INTERNAL, f"{PARTITIONS_KEY} in etcd is {recorded!r}, which is no number of partitions")
+    return int(recorded)

@@ -24,7 +24,7 @@ from codegen.runtime.streams.consumer import ConsumerRunner
 from impl.settings import Settings
 from impl.storage.conversations import Conversations
 from impl.storage.database import Database
-from impl.storage.deployment import require_partitions
+from impl.storage.deployment import agreed_partitions
 from impl.storage.generation import Recovery
 from impl.storage.messages import Messages
 from impl.storage.redis_client import connect_redis, translated
@@ -36,7 +36,6 @@ from impl.task.persist import Persist
 from impl.task.push import Push
 
 TARGET = "task"
-PARTITIONS = CONVERSATION_EVENT.partitions
 PAUSES = (0.2, 0.4, 0.8, 1.6)
 """Seconds between attempts to reach a dependency at the start; the last one without end."""
 
@@ -64,16 +63,16 @@ class StoppedEarlyError(Exception):
 
 async def _start(stack: AsyncExitStack, settings: Settings, stop: asyncio.Event) -> ConsumerRunner:
     etcd = await stack.enter_async_context(Etcd(settings.effective_etcd_endpoints, settings.etcd_prefix))
-    await _reached(stop, lambda: require_partitions(etcd, PARTITIONS))
+    partitions = await _reached(stop, lambda: agreed_partitions(etcd, CONVERSATION_EVENT.partitions))
     database = await stack.enter_async_context(Database(settings.effective_database_url))
     messages = Messages(database)
     url = settings.effective_redis_url
-    recovery = Recovery(url, etcd, PARTITIONS, messages.ordinal)
+    recovery = Recovery(url, etcd, partitions, messages.ordinal)
     redis = await stack.enter_async_context(connect_redis(url, recovery))
     await _reached(stop, database.check)
     await _reached(stop, lambda: _answering(redis))
     conversations = await stack.enter_async_context(
-        Conversations(redis, PARTITIONS, messages.stored, recovery)
+        Conversations(redis, partitions, messages.stored, recovery)
     )
     push = Push(conversations, Sessions(redis), await _deliveries(stack, settings, etcd))
     here = Instance(TARGET, settings.instance or f"{TARGET}-1", secrets.token_hex(8), "")
@@ -85,7 +84,7 @@ async def _start(stack: AsyncExitStack, settings: Settings, stop: asyncio.Event)
         instance=here,
         instances=await stack.enter_async_context(Instances(etcd, TARGET)),
         lease=await stack.enter_async_context(register(etcd, here, settings.lease_seconds)),
-        partitions=PARTITIONS,
+        partitions=partitions,
     )
 
 
