@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
+from typing import TypeVar
 
 from idiom.v1.reason_errors import DEPENDENCY_UNAVAILABLE
 from im.connect.v1.delivery_service_rpc import DELIVERY_SERVICE
@@ -36,7 +37,7 @@ from impl.logic.workers import Ids
 from impl.settings import Settings
 from impl.storage.conversations import Conversations
 from impl.storage.database import Database
-from impl.storage.deployment import require_partitions
+from impl.storage.deployment import agreed_partitions
 from impl.storage.envelope import private_id
 from impl.storage.generation import Recovery
 from impl.storage.messages import Messages
@@ -44,11 +45,11 @@ from impl.storage.redis_client import connect_redis
 from impl.storage.users import Users
 
 TARGET = "logic"
-PARTITIONS = CONVERSATION_EVENT.partitions
 _BOOT_BYTES = 8
 _START_SECONDS = 60.0
 _RETRY_SECONDS = 0.5
 
+T = TypeVar("T")
 Served = tuple[Service, object]
 """A service and what implements it."""
 
@@ -88,7 +89,6 @@ async def _cancel_a_start(serving: asyncio.Task[None], begun: asyncio.Event, sto
 async def _serve(settings: Settings, ready: Callable[[], None], stop: asyncio.Event) -> None:
     async with AsyncExitStack() as stack:
         etcd = await stack.enter_async_context(Etcd(settings.effective_etcd_endpoints, settings.etcd_prefix))
-        await _patiently("etcd", lambda: require_partitions(etcd, PARTITIONS))
         boot_id = secrets.token_hex(_BOOT_BYTES)
         name = settings.instance or f"{TARGET}-1"
         instance = Instance(TARGET, name, boot_id, "")
@@ -130,9 +130,10 @@ async def _conversations(
     stack: AsyncExitStack, settings: Settings, etcd: Etcd, messages: Messages
 ) -> Conversations:
     url = settings.effective_redis_url
-    recovery = Recovery(url, etcd, PARTITIONS, messages.ordinal)
+    partitions = await _patiently("etcd", lambda: agreed_partitions(etcd, CONVERSATION_EVENT.partitions))
+    recovery = Recovery(url, etcd, partitions, messages.ordinal)
     redis = await stack.enter_async_context(connect_redis(url, recovery))
-    conversations = Conversations(redis, PARTITIONS, messages.stored, recovery)
+    conversations = Conversations(redis, partitions, messages.stored, recovery)
     await _patiently("Redis", lambda: conversations.heads([private_id(1, 1)]))
     return await stack.enter_async_context(conversations)
 
@@ -149,16 +150,14 @@ def _user_tokens(settings: Settings) -> UserTokens:
     return UserTokens(settings.user_key(), settings.access_token_seconds)
 
 
-async def _patiently(what: str, attempt: Callable[[], Awaitable[object]]) -> None:
+async def _patiently(what: str, attempt: Callable[[], Awaitable[T]]) -> T:
     """Repeats an attempt while its dependency is away, for a minute."""
     end = time.monotonic() + _START_SECONDS
     while True:
         try:
-            await attempt()
+            return await attempt()
         except Error as error:
             if error.reason is not DEPENDENCY_UNAVAILABLE or time.monotonic() > end:
                 raise
             _logger.warning("waiting for %s: %s", what, error.message)
-        else:
-            return
         await asyncio.sleep(_RETRY_SECONDS)

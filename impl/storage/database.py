@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Self
 
@@ -129,9 +130,15 @@ def open_engine(url: str, pool: int = 1) -> AsyncEngine:
     except (ArgumentError, NoSuchModuleError, ImportError, TypeError) as error:
         raise ValueError(f"the database URL is of no use: {type(error).__name__}") from error
     if sqlite:
+        event.listen(engine.sync_engine, "do_connect", _probe_sqlite)
         event.listen(engine.sync_engine, "connect", _configure_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
+
+
+def _probe_sqlite(_dialect: object, _entry: object, arguments: Any, options: Any) -> None:
+    """Fails where aiosqlite would: its failure leaves a thread behind that nobody waits for."""
+    sqlite3.connect(*arguments, **options).close()
 
 
 def _configure_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
