@@ -1,0 +1,364 @@
+"""The generated browser client in a real browser, against a peer that says what the test wants."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import uvicorn
+from playwright.async_api import Browser, Page
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from tests.browser import chromium
+from tests.codegen.web import outputs
+from tests.servers import free_port
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CLIENT = (
+    "const { createClient, compareInt64, RpcError, ReadSocket, ShelfReason } = await import('/web/shelf.js');"
+)
+
+REFUSAL = {
+    "code": 5,
+    "message": "There is no such book.",
+    "details": [
+        {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "NO_BOOK", "domain": "shelf"},
+        {
+            "@type": "type.googleapis.com/google.rpc.BadRequest",
+            "fieldViolations": [{"field": "name", "description": "unknown"}],
+        },
+        {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1.5s"},
+    ],
+}
+
+
+class Peer:
+    """Serves the generated files, answers HTTP calls with what it got, and hands sockets to the test."""
+
+    def __init__(self, files: dict[str, str]) -> None:
+        self.files = files
+        self.url = ""
+        self.sockets: asyncio.Queue[WebSocket] = asyncio.Queue()
+        self.held = asyncio.Event()
+
+    def app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                WebSocketRoute("/read", self.read),
+                Route("/", self.page),
+                Route("/web/{name}", self.file),
+                Route("/{path:path}", self.echo, methods=["GET", "POST", "PATCH"]),
+            ]
+        )
+
+    async def page(self, _: Request) -> Response:
+        return Response("<!doctype html><title>t</title>", media_type="text/html")
+
+    async def file(self, request: Request) -> Response:
+        return Response(self.files["web/" + request.path_params["name"]], media_type="text/javascript")
+
+    async def echo(self, request: Request) -> Response:
+        body = (await request.body()).decode()
+        seen = {
+            "verb": request.method,
+            "path": request.scope["raw_path"].decode(),
+            "query": request.url.query,
+            "body": json.loads(body) if body else None,
+            "authorization": request.headers.get("authorization"),
+            "type": request.headers.get("content-type"),
+        }
+        if "refused" in seen["path"]:
+            return JSONResponse(REFUSAL, 404)
+        if "proxy" in seen["path"]:
+            return Response("<h1>Bad Gateway</h1>", 502, media_type="text/html")
+        if "slow" in seen["path"]:
+            await self.held.wait()
+        return JSONResponse(seen)
+
+    async def read(self, socket: WebSocket) -> None:
+        self.held.clear()
+        await socket.accept("shelf.v1.json")
+        await self.sockets.put(socket)
+        try:
+            await self.held.wait()
+        except (WebSocketDisconnect, asyncio.CancelledError):
+            return
+
+    async def greeted(self, heartbeat_seconds: int = 1) -> WebSocket:
+        """The next socket, after its hello."""
+        socket = await self.sockets.get()
+        assert await socket.receive_json() == {"hello": {"token": "t"}}
+        await socket.send_json({"welcome": {"heartbeatSeconds": heartbeat_seconds}})
+        return socket
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return outputs(tmp_path_factory.mktemp("es"))
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def peer(files: dict[str, str]) -> AsyncIterator[Peer]:
+    peer = Peer(files)
+    async with served(peer):
+        yield peer
+
+
+@asynccontextmanager
+async def served(peer: Peer) -> AsyncIterator[None]:
+    port = free_port()
+    config = uvicorn.Config(
+        peer.app(),
+        port=port,
+        log_level="error",
+        ws="websockets-sansio",
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(server.serve())
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.01)
+        peer.url = f"http://127.0.0.1:{port}"
+        try:
+            yield
+        finally:
+            peer.held.set()
+            server.should_exit = True
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Browser, peer: Peer) -> AsyncIterator[Page]:
+    page = await browser.new_page()
+    await page.goto(peer.url)
+    yield page
+    await page.close()
+
+
+async def run(page: Page, body: str) -> Any:
+    """What a script with the client at hand returns."""
+    return await page.evaluate(f"async () => {{ {CLIENT} {body} }}")
+
+
+async def test_path_query_body_and_token_go_where_the_schema_says(page: Page) -> None:
+    seen = await run(
+        page,
+        """
+        const { shelfService } = createClient({ token: async () => "secret" });
+        return [
+          await shelfService.getBook({
+            name: "shelves/a b/books/ü%/x", mask: "name,parts", kinds: ["KIND_NOVEL", "KIND_OTHER"],
+            edition: { year: 1984 }, since: undefined,
+          }),
+          (await shelfService.updateBook({
+            book: { name: "n" }, create: true, place: { shelf: "shelves/7", row: 2 },
+          })).book,
+          await shelfService.import({ from: "a/b", class: "9007199254740993", default: "abc", box: "b" }),
+          await shelfService.constructor_({ id: "1" }),
+        ];
+        """,
+    )
+    get, update, imported, constructed = seen
+    assert get["path"] == "/v1/shelves/a%20b/books/%C3%BC%25/x"
+    assert get["query"] == "mask=name%2Cparts&kinds=KIND_NOVEL&kinds=KIND_OTHER&edition.year=1984"
+    assert (get["verb"], get["authorization"], get["body"]) == ("GET", "Bearer secret", None)
+    assert update["path"] == "/v1/shelves/7/books"
+    assert update["query"] == "create=true&place.row=2"
+    assert update["body"] == {"name": "n"}
+    assert imported["path"] == "/v1/books/a%2Fb/9007199254740993:import"
+    assert imported["body"] == {"default": "abc", "box": "b"}
+    assert (imported["authorization"], imported["type"]) == (None, "application/json")
+    assert (constructed["verb"], constructed["path"]) == ("POST", "/v1/books/1/constructor")
+
+
+async def test_a_refusal_is_a_typed_error(page: Page) -> None:
+    seen = await run(
+        page,
+        """
+        const { shelfService } = createClient();
+        const error = await shelfService.getBook({ name: "refused" }).catch((refusal) => refusal);
+        return {
+          typed: error instanceof RpcError && error.reason === ShelfReason.NO_BOOK, code: error.code,
+          domain: error.domain, message: error.message, status: error.status, violations: error.violations,
+          retryAfterMs: error.retryAfterMs, transient: error.transient,
+        };
+        """,
+    )
+    assert seen == {
+        "typed": True,
+        "code": "NOT_FOUND",
+        "domain": "shelf",
+        "message": "There is no such book.",
+        "status": 404,
+        "violations": [{"field": "name", "description": "unknown"}],
+        "retryAfterMs": 1500,
+        "transient": False,
+    }
+
+
+async def test_whatever_goes_wrong_on_the_way_is_the_same_kind_of_error(page: Page) -> None:
+    seen = await run(
+        page,
+        """
+        const { shelfService } = createClient();
+        const away = createClient({ baseUrl: "http://127.0.0.1:1" }).shelfService;
+        const cancel = new AbortController();
+        setTimeout(() => cancel.abort(), 50);
+        const calls = [
+          shelfService.getBook({ name: "proxy" }),
+          shelfService.getBook({ name: "slow" }, { timeoutMs: 50 }),
+          shelfService.getBook({ name: "slow" }, { signal: cancel.signal }),
+          away.getBook({ name: "x" }),
+          shelfService.import({ from: "..", class: "1" }),
+          shelfService.import({ class: "1" }),
+        ];
+        const settled = await Promise.allSettled(calls);
+        return settled.map(({ reason }) => reason instanceof RpcError && reason.code);
+        """,
+    )
+    assert seen == [
+        "UNAVAILABLE",
+        "DEADLINE_EXCEEDED",
+        "CANCELLED",
+        "UNAVAILABLE",
+        "INVALID_ARGUMENT",
+        "INVALID_ARGUMENT",
+    ]
+
+
+async def test_int64_are_compared_exactly(page: Page) -> None:
+    pairs = (
+        "[['9007199254740993', '9007199254740992'], ['9', '10'], ['3', '3'], [undefined, '0'], ['-1', '0']]"
+    )
+    assert await run(page, f"return {pairs}.map(([a, b]) => compareInt64(a, b));") == [1, -1, 0, 0, -1]
+
+
+SOCKET = """
+    window.states = [];
+    window.frames = [];
+    window.socket = new ReadSocket({
+      url: location.origin.replace("http", "ws") + "/read", hello: async () => ({ token: "t" }),
+    });
+    socket.onState(({ state, close }) => states.push([state, close?.name ?? null]));
+    socket.on("bookmark", (bookmark) => frames.push(bookmark));
+    socket.open();
+"""
+
+
+async def states(page: Page, last: str) -> Any:
+    await page.wait_for_function("(last) => states.at(-1)?.[0] === last", arg=last)
+    return await page.evaluate("states")
+
+
+async def test_a_session_opens_after_welcome_and_hears_frames(page: Page, peer: Peer) -> None:
+    await run(page, SOCKET)
+    socket = await peer.greeted()
+    assert await states(page, "open") == [["connecting", None], ["open", None]]
+    await socket.send_json({"bookmark": {"page": "9007199254740993"}})
+    await page.wait_for_function("frames.length === 1")
+    assert await page.evaluate("frames") == [{"page": "9007199254740993"}]
+    assert await page.evaluate("socket.close_({ page: '3' })") is True
+    assert await socket.receive_json() == {"close": {"page": "3"}}
+
+
+async def test_calls_are_matched_with_their_answers(page: Page, peer: Peer) -> None:
+    await run(page, SOCKET)
+    socket = await peer.greeted()
+    await states(page, "open")
+    await page.evaluate(
+        """() => {
+          const outcome = ({ value, reason }) => value ?? [reason.code, reason.reason];
+          const calls = ["a", "b", "c"].map((name) => socket.get({ name }));
+          window.calls = Promise.allSettled(calls).then((all) => all.map(outcome));
+        }"""
+    )
+    first, second = (await socket.receive_json())["get"], (await socket.receive_json())["get"]
+    assert (first["request"], second["request"]) == ({"name": "a"}, {"name": "b"})
+    failure = {"requestId": first["requestId"], "code": "NOT_FOUND", "reason": "NO_BOOK", "message": "No."}
+    await socket.send_json({"got": {"requestId": second["requestId"], "response": {"name": "B"}}})
+    await socket.send_json({"error": failure})
+    assert await page.evaluate("calls") == [
+        ["NOT_FOUND", "NO_BOOK"],
+        {"name": "B"},
+        ["RESOURCE_EXHAUSTED", "OVERLOADED"],
+    ]
+
+
+async def test_a_frame_that_would_close_the_session_is_refused_here(page: Page, peer: Peer) -> None:
+    await run(page, SOCKET)
+    await peer.greeted()
+    await states(page, "open")
+    refusal = "socket.get({ name: 'ü'.repeat(600) }).catch((error) => [error.reason, error.transient])"
+    assert await page.evaluate(refusal) == ["TOO_LARGE", False]
+    assert await page.evaluate("socket.state") == "open"
+
+
+async def test_the_client_shows_life_in_the_interval_of_welcome(page: Page, peer: Peer) -> None:
+    await run(page, SOCKET)
+    socket = await peer.greeted(heartbeat_seconds=1)
+    assert await socket.receive_json() == {"heartbeat": {}}
+
+
+async def test_a_heartbeat_is_answered_by_a_client_that_was_silent(page: Page, peer: Peer) -> None:
+    await run(page, SOCKET)
+    socket = await peer.greeted(heartbeat_seconds=60)
+    answer = asyncio.create_task(socket.receive_json())
+    while not answer.done():
+        await socket.send_json({"heartbeat": {}})
+        await asyncio.wait([answer], timeout=0.05)
+    assert await answer == {"heartbeat": {}}
+
+
+async def test_a_silent_server_is_left_for_another_connection(page: Page, peer: Peer) -> None:
+    await run(page, SOCKET)
+    await peer.greeted()
+    await states(page, "open")
+    again = await asyncio.wait_for(peer.greeted(), 10)
+    assert again
+    assert ["waiting", "HEARTBEAT_TIMEOUT"] in await states(page, "open")
+
+
+@pytest.mark.parametrize(("code", "name"), [(4000, "PAUSE"), (1011, "UNSPECIFIED"), (1012, "LOST")])
+async def test_a_session_comes_back_and_calls_under_way_fail(
+    page: Page, peer: Peer, code: int, name: str
+) -> None:
+    await run(page, SOCKET)
+    socket = await peer.greeted()
+    await states(page, "open")
+    await page.evaluate(
+        "void (window.call = socket.get({}).catch((error) => [error.reason, error.transient]))"
+    )
+    await socket.close(code)
+    assert await page.evaluate("call") == ["DISCONNECTED", True]
+    await peer.greeted()
+    expected = [["connecting", None], ["open", None], ["waiting", name], ["connecting", None], ["open", None]]
+    assert await states(page, "open") == expected
+
+
+@pytest.mark.parametrize(("code", "name"), [(4400, "FOREVER"), (4401, "STRANGER")])
+async def test_a_session_stays_closed_where_the_schema_says_so(
+    page: Page, peer: Peer, code: int, name: str
+) -> None:
+    await run(page, SOCKET)
+    socket = await peer.greeted()
+    await states(page, "open")
+    await socket.close(code)
+    assert (await states(page, "closed"))[-1] == ["closed", name]
+    assert peer.sockets.empty()
