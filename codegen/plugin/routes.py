@@ -1,4 +1,7 @@
-"""Back end `routes`: a module of `Route`s for each service with HTTP rules; `__init__.py` has them all."""
+"""Back end `routes`: a module of `Route`s for each service with HTTP rules; `__init__.py` has them all.
+
+Rules of methods that stream are checked like others, and left out: HTTP serves unary methods only, so far.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ def generate(run: Run) -> Iterator[Output]:
     routed: list[str] = []
     for file in run.schema.files:
         for service in file.services:
-            if any(method.bindings for method in service.methods):
+            if any(_routed(method) for method in service.methods):
                 routed.append(_module_name(service))
                 yield Output(f"{routed[-1]}.py", _module(file.path, service))
     yield Output("__init__.py", _aggregate(sorted(routed)))
@@ -31,10 +34,14 @@ def _module_name(service: Service) -> str:
 def _module(source: str, service: Service) -> str:
     module = Module(source, f"HTTP routes of {service.full_name}.", {"ROUTES"})
     routes = [
-        _route(module, service, method, binding) for method in service.methods for binding in method.bindings
+        _route(module, service, method, binding) for method in service.methods for binding in _routed(method)
     ]
     module.block(layout(f"ROUTES: tuple[{module.use(_ROUTE, 'Route')}, ...] = ", sequence(routes)))
     return module.text()
+
+
+def _routed(method: Method) -> tuple[Binding, ...]:
+    return method.bindings if method.desc.method_kind == "unary" else ()
 
 
 def _route(module: Module, service: Service, method: Method, binding: Binding) -> Call:

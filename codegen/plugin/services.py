@@ -7,7 +7,7 @@ from protobuf import DescMethod, DescService
 from codegen.plugin import names, vocabulary
 from codegen.plugin.http_rules import bindings
 from codegen.plugin.ir import Method, Policy, Service
-from codegen.plugin.scope import Scope, field_named
+from codegen.plugin.scope import Scope, field_named, scalar_of
 from codegen.plugin.vocabulary import ConsumerOptions, ServiceOptions, WebSocketOptions
 
 
@@ -35,7 +35,12 @@ def _method(scope: Scope, desc: DescMethod, index: int) -> Method:
     policy = scope.vocabulary.read(desc, "idiom.v1.policy", Policy) or Policy()
     for number, option in ((6, "affinity"), (11, "idempotency_key")):
         name = getattr(policy, option)
-        if name and field_named(desc.input, name) is None:
+        field = field_named(desc.input, name) if name else None
+        if field is not None and scalar_of(field) is None:
+            scope.mistake(
+                desc, f"{option} names '{name}', which is not a singular scalar.", vocabulary.POLICY, number
+            )
+        if name and field is None:
             scope.mistake(
                 desc,
                 f"{option} names '{name}', which {desc.input.name} does not have.",

@@ -15,6 +15,7 @@ from codegen.plugin.vocabulary import FrameOptions, WebSocketOptions
 
 _RESPONSE: Final = "response"
 _REQUEST_ID: Final = "request_id"
+_ERROR_FIELDS: Final = ("request_id", "code", "reason", "message")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ def _socket(scope: Scope, service: Service, method: Method, services: Mapping[st
     client, server = _oneof(scope, method, method.input), _oneof(scope, method, method.output)
     if client is None or server is None:
         return None
+    calls = tuple(_calls(scope, _Oneofs(client, server), services))
+    _check_error(scope, method, server)
     return Socket(
         service=service,
         method=method,
@@ -84,7 +87,7 @@ def _socket(scope: Scope, service: Service, method: Method, services: Mapping[st
         subprotocol=options.subprotocol,
         oneof=client,
         reply_oneof=server,
-        calls=tuple(_calls(scope, _Oneofs(client, server), services)),
+        calls=calls,
         hello_timeout_ms=options.hello_timeout_ms,
         heartbeat_ms=options.heartbeat_ms,
         max_frame_bytes=options.max_frame_bytes,
@@ -186,6 +189,20 @@ def _reply(
         return None
     _check_request_id(scope, frame, member)
     return reply
+
+
+def _check_error(scope: Scope, method: Method, server: DescOneof) -> None:
+    """A refused frame is answered by a member with these fields, whatever its name."""
+    members = [member for field in server.fields if (member := message_of(field)) is not None]
+    for member in members:
+        found = [field_named(member, name) for name in _ERROR_FIELDS]
+        if all(field is not None and scalar_of(field) is ScalarType.STRING for field in found):
+            return
+    scope.mistake(
+        method.desc,
+        f"oneof {server.name} of {server.parent.name} has no member with strings {', '.join(_ERROR_FIELDS)}, "
+        "which answers what is refused.",
+    )
 
 
 def _check_request_id(scope: Scope, frame: DescField, member: DescMessage) -> None:
