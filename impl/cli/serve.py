@@ -52,8 +52,9 @@ async def _serve(run: _Run, settings: Settings, ready_fd: int | None) -> None:
         loop.add_signal_handler(number, _stop, stop)
 
     def ready() -> None:
-        _logger.info("%s serves", settings.instance)
-        if ready_fd is not None:
+        if ready_fd is None:
+            _logger.info("%s serves", settings.instance)
+        else:  # the supervisor says so
             os.write(ready_fd, b"1")
             os.close(ready_fd)
 
