@@ -1,0 +1,1 @@
+"""The API gateway: HTTP to the services of logic, the page, and the documents."""

@@ -1,0 +1,61 @@
+"""Composition root of the API gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from im.descriptors import registry
+from im.logic.v1.auth_service_rpc import AUTH_SERVICE
+from im.logic.v1.connection_service_rpc import CONNECTION_SERVICE
+from im.logic.v1.message_service_rpc import MESSAGE_SERVICE
+from im.logic.v1.user_service_rpc import USER_SERVICE
+
+from codegen.runtime.discovery import Etcd, Instances
+from codegen.runtime.grpc_client import Upstreams
+from codegen.runtime.identity import Authenticator, ServiceTokens, UserTokens
+from codegen.runtime.pipeline import Pipeline
+from codegen.runtime.transcoding.dispatch import Dispatch
+from gateway_routes import ROUTES
+from impl.gateway.readiness import HEALTH, Readiness
+from impl.gateway.server import listening, serving
+from impl.gateway.site import site
+from impl.settings import Settings
+
+TARGET = "gateway"
+LOGIC = MESSAGE_SERVICE.target
+SERVICES = (AUTH_SERVICE, CONNECTION_SERVICE, MESSAGE_SERVICE, USER_SERVICE)
+"""All services with HTTP routes."""
+
+_log = logging.getLogger(__name__)
+
+
+async def run(settings: Settings, ready: Callable[[], None], stop: asyncio.Event) -> None:
+    """Serves until `stop` is set and every request under way has ended, or `drain_seconds` have passed.
+
+    It serves without logic, Redis or etcd too: `/readyz` says what is missing.
+
+    Args:
+        settings: of this process.
+        ready: called once it serves.
+        stop: set from outside.
+
+    Raises:
+        OSError: the port cannot be listened on, or a secret cannot be read or used.
+    """
+    async with AsyncExitStack() as stack:
+        socket = stack.enter_context(listening(settings.host, settings.gateway_port))
+        etcd = await stack.enter_async_context(Etcd(settings.effective_etcd_endpoints, settings.etcd_prefix))
+        logic = await stack.enter_async_context(Instances(etcd, LOGIC))
+        services = ServiceTokens(settings.service_key(), TARGET)
+        channel = await stack.enter_async_context(Upstreams((*SERVICES, HEALTH), {LOGIC: logic}, services))
+        users = UserTokens(settings.user_key(), settings.access_token_seconds)
+        pipeline = Pipeline(Authenticator(users, None))
+        dispatch = Dispatch(ROUTES, registry=registry(), pipeline=pipeline, channel=channel)
+        app = site(dispatch, Readiness(logic, channel))
+        await stack.enter_async_context(serving(app, socket, settings.drain_seconds))
+        _log.info("HTTP at http://%s:%d", settings.host, settings.gateway_port)
+        ready()
+        await stop.wait()
