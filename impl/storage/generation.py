@@ -18,8 +18,6 @@ from typing import Any, Final, Self
 from idiom.v1 import reason_errors
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
@@ -175,8 +173,8 @@ class Recovery:
 
     async def _recover(self) -> None:
         async with (
-            self._etcd.lock("redis-recovery"),
-            Redis.from_url(self._url, retry=Retry(NoBackoff(), 0), protocol=2, socket_timeout=5.0) as redis,
+            self._etcd.lock("redis-recovery", seconds=5),
+            redis_client(self._url) as redis,
         ):
             await _loaded(redis)
             server = await _server(redis)

@@ -75,7 +75,7 @@ class FencedGroup:
         return [_entry(entry_id, fields) for entry_id, fields in found]
 
     async def acknowledge(self, claim: Claim, entry_ids: Sequence[str], *, dead: bool = False) -> int:
-        """Acknowledges entries, and copies them to the stream `dead` if asked; returns how many were pending."""
+        """Acknowledges entries, copied to the stream `dead` if asked; returns how many were pending."""
         keys = self.keys(claim.partition)
         groups = self.stream.groups
         with _fencing():

@@ -23,7 +23,6 @@ from codegen.runtime.streams.fenced_group import NEW, PENDING, Claim, Entry, Fen
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Outcome = Handled.Outcome.ValueType
 Handle = Callable[[Sequence[Delivery[Any]]], Awaitable[Sequence[Handled]]]
 
 OK: Final = Handled.OUTCOME_UNSPECIFIED
@@ -117,7 +116,7 @@ class PartitionWorker:
         claim = self._claim
         return Delivery(event, entry.entry_id, claim.partition, claim.token, entry.ordinal, redelivered)
 
-    async def _outcomes(self, batch: Sequence[Delivery[Any]]) -> list[Outcome] | None:
+    async def _outcomes(self, batch: Sequence[Delivery[Any]]) -> list[int] | None:
         """One outcome for each delivery; None when the handler failed without saying whose fault it was."""
         try:
             handled = await self._handle(batch)
