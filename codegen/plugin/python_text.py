@@ -142,8 +142,8 @@ class Module:
         by_module: dict[str, list[str]] = {}
         dynamic: list[str] = []
         for (module, name), alias in self._imports.items():
-            if any(keyword.iskeyword(part) for part in module.split(".")):
-                dynamic.append(f'{alias} = importlib.import_module("{module}.{name}")')
+            if _is_unspeakable(f"{module}.{name}"):
+                dynamic.append(f"{alias} = {_imported(module, name)}")
             elif not module:
                 by_module.setdefault(name, []).append("")
             else:
@@ -167,6 +167,17 @@ def _import_line(module: str, imported: Sequence[str]) -> list[str]:
     if len(line) <= WIDTH:
         return [line]
     return [f"from {module} import (", *(f"{_INDENT}{name}," for name in ordered), ")"]
+
+
+def _is_unspeakable(module: str) -> bool:
+    """Whether an import statement cannot name it: `shop.class.v1`."""
+    return any(keyword.iskeyword(part) or not part.isidentifier() for part in module.split(".") if part)
+
+
+def _imported(module: str, name: str) -> str:
+    if name.endswith("_pb2"):
+        return f'importlib.import_module("{module}.{name}")'
+    return f'importlib.import_module("{module}").{name}'
 
 
 def _gap(before: Sequence[str], block: Sequence[str]) -> str:
