@@ -1,0 +1,121 @@
+"""The logic tier's parts on real servers. Servers live for a module, everything else for a test."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from argon2 import PasswordHasher
+
+from codegen.runtime.context import Context, Identity, Wire
+from codegen.runtime.discovery import Etcd, Instance
+from codegen.runtime.identity import UserTokens
+from impl.logic.accounts import Accounts
+from impl.logic.auth import Auth
+from impl.logic.conversations import ConversationList
+from impl.logic.messages import MessageDesk
+from impl.logic.passwords import Passwords
+from impl.logic.users import UserDirectory
+from impl.logic.workers import Ids
+from impl.storage.conversations import Conversations
+from impl.storage.database import Database
+from impl.storage.generation import Recovery
+from impl.storage.messages import Messages
+from impl.storage.migration import migrate
+from impl.storage.redis_client import connect_redis
+from impl.storage.users import Users
+from tests import servers
+
+PARTITIONS = 4
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+TOKENS = UserTokens(b"k" * 32, 60)
+
+
+@pytest.fixture(scope="module")
+def etcd_process() -> Iterator[servers.Etcd]:
+    with asyncio.Runner() as runner:
+        context = servers.etcd_server()
+        yield runner.run(context.__aenter__())
+        runner.run(context.__aexit__(None, None, None))
+
+
+@pytest.fixture(scope="module")
+def redis_process() -> Iterator[servers.Redis]:
+    with asyncio.Runner() as runner:
+        context = servers.redis_server()
+        yield runner.run(context.__aenter__())
+        runner.run(context.__aexit__(None, None, None))
+
+
+@pytest.fixture
+async def keys(etcd_process: servers.Etcd) -> AsyncIterator[Etcd]:
+    """An etcd without any key, under a prefix of the test's own."""
+    async with Etcd((etcd_process.endpoint,), f"/{secrets.token_hex(4)}") as etcd:
+        yield etcd
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite+aiosqlite:///{tmp_path / 'idiom.sqlite3'}"
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    await asyncio.to_thread(migrate, url)
+    async with Database(url) as opened:
+        yield opened
+
+
+def logic(name: str = "logic-1") -> Instance:
+    """An instance that has just booted."""
+    return Instance("logic", name, secrets.token_hex(4), "127.0.0.1:1")
+
+
+@dataclass(frozen=True)
+class Tier:
+    """The parts that calls go through."""
+
+    users: Users
+    messages: Messages
+    conversations: Conversations
+    auth: Auth
+    directory: UserDirectory
+    desk: MessageDesk
+    listing: ConversationList
+
+
+@pytest.fixture
+async def tier(keys: Etcd, redis_process: servers.Redis, database: Database) -> AsyncIterator[Tier]:
+    users, messages = Users(database), Messages(database)
+    async with AsyncExitStack() as stack:
+        recovery = Recovery(redis_process.url, keys, PARTITIONS, messages.ordinal)
+        redis = await stack.enter_async_context(connect_redis(redis_process.url, recovery))
+        await redis.flushall()
+        await redis.connection_pool.disconnect()
+        conversations = Conversations(redis, PARTITIONS, messages.stored, recovery, patience=0.5)
+        await stack.enter_async_context(conversations)
+        ids = await stack.enter_async_context(Ids(keys, logic(), messages.is_empty))
+        passwords = await stack.enter_async_context(Passwords(CHEAP))
+        accounts = Accounts(users)
+        yield Tier(
+            users,
+            messages,
+            conversations,
+            Auth(users, passwords, TOKENS, ids, 3600),
+            UserDirectory(users),
+            MessageDesk(accounts, ids, conversations, messages),
+            ConversationList(accounts, conversations, messages),
+        )
+
+
+def as_user(user_id: int | str, session: str = "") -> Context:
+    """A call of a user."""
+    return Context(Wire.GRPC, Identity(subject=str(user_id), session=session))
+
+
+ANYBODY = Context(Wire.GRPC)
