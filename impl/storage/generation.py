@@ -23,6 +23,7 @@ from redis.exceptions import RedisError
 
 from codegen.runtime.discovery import Etcd
 from codegen.runtime.errors import Error
+from codegen.runtime.streams.redis_pool import redis_client
 from impl.storage.keys import ConversationKeys, script
 from impl.storage.shared_calls import SharedCalls
 
