@@ -125,15 +125,15 @@ def from_status(status: status_pb2.Status) -> Error:
             reason = Reason(info.reason, info.domain, _known_code(status.code))
             metadata = dict(info.metadata)
         elif detail.Unpack(bad):
-            violations.extend(
-                FieldViolation(v.field, v.description) for v in bad.field_violations
-            )
+            violations.extend(FieldViolation(v.field, v.description) for v in bad.field_violations)
         elif detail.Unpack(retry):
             retry_after = retry.retry_delay.ToMilliseconds() / 1000
     return Error(reason, status.message, tuple(violations), retry_after, metadata)
 
 
-def _packed(detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo) -> any_pb2.Any:
+def _packed(
+    detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo,
+) -> any_pb2.Any:
     packed = any_pb2.Any()
     packed.Pack(detail)
     return packed
