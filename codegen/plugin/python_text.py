@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import keyword
 import sys
 import textwrap
@@ -41,8 +42,7 @@ def sequence(items: Iterable[Expression]) -> Call:
 
 def string(value: str) -> str:
     """A literal in double quotes."""
-    escaped = repr(f"'{value}")[2:-1].replace('"', '\\"').replace('\\\\"', '\\\\\\"')
-    return f'"{escaped}"'
+    return json.dumps(value, ensure_ascii=False)  # every JSON string is a Python literal too
 
 
 def flat(expression: Expression) -> str:
