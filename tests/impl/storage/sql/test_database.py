@@ -105,3 +105,31 @@ async def test_a_url_of_no_use_is_refused_without_its_password() -> None:
     with pytest.raises(ValueError, match="of no use") as caught:
         await Database("mysql+nodriver://user:secret@host/db").__aenter__()
     assert "secret" not in str(caught.value)
+
+
+async def test_writers_of_two_processes_take_turns(database: Database, url: str) -> None:
+    async def add(writer: Database, partition: int) -> None:
+        async with writer.writing() as connection:
+            await connection.execute(insert(PartitionMarkRow), {"partition": partition, "ordinal": 1})
+
+    async with Database(url) as other:  # as another process would: with a queue of its own
+        await asyncio.gather(*(add((database, other)[n % 2], n) for n in range(60)))
+    assert sorted(await marks(database)) == list(range(60))
+
+
+async def test_callers_who_go_away_at_any_moment_leave_a_database_that_works(database: Database) -> None:
+    async def add(partition: int) -> None:
+        async with database.writing() as connection:
+            await connection.execute(select(col(PartitionMarkRow.ordinal)))
+            await connection.execute(insert(PartitionMarkRow), {"partition": partition, "ordinal": 1})
+
+    for partition in range(80):
+        task = asyncio.create_task(add(partition))
+        for _ in range(partition % 40):
+            await asyncio.sleep(0)
+        if partition % 3:
+            await asyncio.sleep(partition / 40_000)
+        task.cancel()
+        await asyncio.wait([task])
+    await asyncio.gather(*(add(1000 + n) for n in range(20)), *(marks(database) for _ in range(20)))
+    assert set(range(1000, 1020)) <= set(await marks(database))
