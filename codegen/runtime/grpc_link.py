@@ -19,10 +19,15 @@ OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 500),
     ("grpc.keepalive_time_ms", 5_000),
     ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.http2.ping_timeout_ms", 3_000),
+    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_receive_message_length", 16 << 20),
     ("grpc.max_metadata_size", 64 << 10),
 )
-"""An instance that comes back is reached within a second; one that hangs is noticed within eight."""
+"""An instance that comes back is reached within a second; one that hangs is noticed within eight.
+
+The timeout of pings has to be set beside that of keep-alives: otherwise its default of a minute counts.
+"""
 GRACE = 10.0
 """Seconds that calls under way have once their instance has left."""
 RANKS = {
@@ -48,7 +53,7 @@ class Link:
         """0 if connected, higher the less likely a call gets through. Starts connecting."""
         return RANKS.get(self._channel.get_state(try_to_connect=True), WORST)
 
-    async def unary(self, path: str, request: bytes, metadata: Metadata, timeout: float) -> bytes:  # noqa: ASYNC109  # travels with the call
+    async def unary(self, path: str, request: bytes, metadata: Metadata, timeout: float) -> bytes:  # noqa: ASYNC109  # gRPC's own
         """One call.
 
         Raises:

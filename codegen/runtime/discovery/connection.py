@@ -22,6 +22,8 @@ OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 3_000),
+    ("grpc.http2.ping_timeout_ms", 3_000),
+    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_receive_message_length", 64 << 20),
 )
 PAUSE = 0.1
@@ -94,6 +96,8 @@ class Connection:
         Raises:
             Error: DEPENDENCY_UNAVAILABLE; a write may have happened all the same.
         """
+        if not self._members:
+            raise Error(DEPENDENCY_UNAVAILABLE, "etcd: the connection is not open")
         end = time.monotonic() + self._timeout
         share = self._timeout / len(self._members)
         while True:

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +22,7 @@ from tests.codegen.runtime.grpc.echo import CHAT, ECHO, INNER, ONCE, SAY, WHO, E
 from tests.servers import Etcd as EtcdProcess
 from tests.servers import free_port
 
+SERVED = Path(__file__).with_name("served.py")
 NAME = Text(text="name")
 
 
@@ -159,6 +163,42 @@ async def test_a_safe_call_lost_with_its_instance_is_made_again_elsewhere(
                 await first.aclose()
                 await b.called.wait()
             call.cancel()
+
+
+@contextlib.asynccontextmanager
+async def process(name: str, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, SERVED, name, str(port), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        await line(child, b"serving")
+        yield child
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        await child.communicate()
+
+
+async def line(child: asyncio.subprocess.Process, expected: bytes) -> None:
+    assert child.stdout
+    assert await child.stdout.readline() == expected + b"\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+async def test_nobody_notices_a_killed_or_frozen_process_whose_calls_are_safe(
+    world: World, live: Instances, upstreams: Upstreams, number: signal.Signals
+) -> None:
+    port = free_port()
+    async with process("a", port) as child, world.registered("a", port):
+        await until(live, lambda: live.get("a") is not None)
+        call = asyncio.create_task(upstreams.unary(SAY, Text(text="wait"), Text, DEFAULT_OPTIONS))
+        await line(child, b"called")
+        async with world.instance("b") as b:
+            await until(live, lambda: live.get("b") is not None)
+            child.send_signal(number)
+            await b.called.wait()
+            assert set(await names(upstreams, 4)) == {"b"}
+        call.cancel()
 
 
 async def test_a_call_that_may_have_had_its_effect_is_not_made_again(
