@@ -21,7 +21,7 @@ from codegen.plugin import vocabulary
 from codegen.plugin.ir import Binding, QueryParameter, Service, Variable
 from codegen.plugin.scope import Scope, field_named, is_enum, message_of, scalar_of
 from codegen.plugin.template import Template, TemplateError, TemplateVariable, parse
-from codegen.plugin.vocabulary import HttpOptions, HttpRule
+from codegen.plugin.vocabulary import HttpRule
 
 SCALAR_MESSAGES: Final = frozenset(
     f"google.protobuf.{name}"
@@ -86,11 +86,10 @@ def check_duplicates(scope: Scope, services: Iterable[Service]) -> None:
     taken: dict[tuple[str, tuple[str, ...], str], tuple[DescMethod, Binding]] = {}
     for service in services:
         for method in service.methods:
-            options = scope.vocabulary.read(method.desc, "idiom.v1.http", HttpOptions) or HttpOptions()
             for binding in method.bindings:
                 key = (binding.verb, binding.template.segments, binding.template.verb)
                 other, first = taken.setdefault(key, (method.desc, binding))
-                if first is not binding and not options.allow_shadowed:
+                if first is not binding:
                     scope.mistake(
                         method.desc,
                         f"{binding.verb} {binding.template.source} matches the same paths as "
