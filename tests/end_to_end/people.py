@@ -122,6 +122,12 @@ class Phone:
         message: Json = sent["response"]["message"]
         return message
 
+    async def expect_message(self, message_id: str) -> Json:
+        """A certain message; what was delivered before may come again after a crash, and is dropped."""
+        while (message := await self.expect("message"))["id"] != message_id:
+            pass
+        return message
+
     async def messages(self, count: int) -> list[Json]:
         return [await self.expect("message") for _ in range(count)]
 

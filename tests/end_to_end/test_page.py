@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import signal
 from collections.abc import AsyncIterator
 from typing import Final
@@ -20,9 +19,9 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)
 PASSWORD: Final = "correct horse battery"
 PATIENCE_MS: Final = 20_000
 RESTART_PATIENCE_MS: Final = 60_000
-SHOT: Final = ViewportSize(width=1120, height=720)
+SHOT: Final = ViewportSize(width=1120, height=680)
 
-_numbers = itertools.count(1)
+_names: set[str] = set()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -37,16 +36,18 @@ class Person:
     def __init__(self, page: Page, name: str) -> None:
         self.page = page
         self.name = name
+        self.defects: list[str] = []
+        """Errors of scripts that nobody caught."""
 
     @classmethod
-    async def arrive(cls, browser: Browser, system: System, name: str) -> Person:
+    async def arrive(cls, browser: Browser, url: str, name: str) -> Person:
         """Registers through the page."""
-        context = await browser.new_context(viewport=SHOT, device_scale_factor=2, color_scheme="light")
+        context = await browser.new_context(viewport=SHOT, device_scale_factor=2, locale="en-GB")
         context.set_default_timeout(PATIENCE_MS)
         page = await context.new_page()
-        person = cls(page, f"{name}-{next(_numbers)}")
-        page.on("pageerror", lambda error: pytest.fail(f"{person.name}'s page: {error}"))
-        await page.goto(system.url)
+        person = cls(page, _new_name(name))
+        page.on("pageerror", lambda error: person.defects.append(str(error)))
+        await page.goto(url)
         await person.enter("Create account")
         await person.connected()
         return person
@@ -89,18 +90,27 @@ class Person:
 
     async def leave(self) -> None:
         await self.page.context.close()
+        assert self.defects == []
+
+
+def _new_name(name: str) -> str:
+    """The name itself for the first of that name, `ada-2` for the next …"""
+    names = (name, *(f"{name}-{number}" for number in range(2, 1000)))
+    found = next(candidate for candidate in names if candidate not in _names)
+    _names.add(found)
+    return found
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def ada(browser: Browser, system: System) -> AsyncIterator[Person]:
-    person = await Person.arrive(browser, system, "ada")
+    person = await Person.arrive(browser, system.url, "ada")
     yield person
     await person.leave()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def grace(browser: Browser, system: System) -> AsyncIterator[Person]:
-    person = await Person.arrive(browser, system, "grace")
+    person = await Person.arrive(browser, system.url, "grace")
     yield person
     await person.leave()
 
@@ -127,7 +137,35 @@ async def test_two_people_write_to_each_other_and_find_it_all_after_a_reload(
     await ada.sees(*conversation)
     await grace.sees(*conversation)
     if path := request.config.getoption("--screenshot", None):
-        await ada.page.screenshot(path=path)
+        await photograph(ada, grace, path)
+
+
+async def photograph(ada: Person, grace: Person, path: str) -> None:
+    """The picture in the README."""
+    browser, url = ada.page.context.browser, ada.page.url
+    assert browser is not None
+    crowd = {
+        "margaret": "The lander accepts the new program.",
+        "linus": "Just a hobby, won't be big and professional.",
+        "barbara": "Substitute it and see whether anything breaks.",
+    }
+    for name, text in crowd.items():
+        person = await Person.arrive(browser, url, name)
+        await ada.start(person)
+        await person.start(ada)
+        await ada.start(grace)
+        await person.say(text)
+        await expect(ada.page.get_by_role("list").get_by_text(text)).to_be_visible()
+        await person.leave()
+    await ada.page.get_by_role("button", name="margaret").click()
+    await ada.start(grace)
+    await grace.say("It does. I keep the moth, though.")
+    await ada.say("Tape it to the page. Nobody will believe us otherwise.")
+    await expect(grace.messages).to_have_count(5)
+    await expect(ada.messages).to_have_count(5)
+    await expect(ada.unconfirmed).to_have_count(0)
+    await ada.page.mouse.move(SHOT["width"] / 2, 120)
+    await ada.page.screenshot(path=path)
 
 
 async def test_nothing_is_lost_or_doubled_when_servers_are_killed_while_people_write(
@@ -215,6 +253,8 @@ async def test_older_messages_are_loaded_on_demand(ada: Person, grace: Person) -
         await ada.say(text)
     await ada.sees(*texts, within_ms=RESTART_PATIENCE_MS)
     await grace.start(ada)
+    await grace.sees(*texts)
+    await grace.reopen(ada)
     await grace.sees(*texts[5:])
     await grace.page.get_by_role("button", name="Load older messages").click()
     await grace.sees(*texts)

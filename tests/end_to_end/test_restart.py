@@ -29,7 +29,7 @@ async def test_users_and_messages_are_there_after_a_new_start(tmp_path: Path, en
             assert await later[1].history(sent[0]["conversationId"]) == sent
             async with phone(later[1]) as bobs:
                 another = (await later[0].send(later[1], "after"))["message"]
-                assert (await bobs.expect("message"))["id"] == another["id"]
+                assert await bobs.expect_message(another["id"]) == another
                 assert another["seq"] == "6"
     finally:
         system.close()
