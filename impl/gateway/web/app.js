@@ -57,9 +57,10 @@ function leave(why = "") {
 }
 
 function paintConnection({ state, close }) {
-  const connection = element("connection");
-  connection.dataset.state = state;
-  setText(connection, CONNECTION[state]);
+  for (const id of ["connection", "pane-connection"]) {
+    element(id).dataset.state = state;
+    setText(element(id), CONNECTION[state]);
+  }
   if (state !== "closed" || !messenger) return;
   if (close?.reconnect === "AUTHENTICATE") leave("Your login has expired. Please log in again.");
   else setText(element("pane-error"), "The service closed the connection. Please reload the page.");

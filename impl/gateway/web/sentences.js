@@ -28,6 +28,11 @@ const BY_CODE = {
 
 /** What to tell people about an RpcError. */
 export function sentence(error) {
-  const field = error.violations?.[0]?.field;
-  return BY_REASON[error.reason] ?? BY_FIELD[field] ?? BY_CODE[error.code] ?? error.message;
+  return BY_REASON[error.reason] ?? BY_FIELD[fieldAtFault(error)] ?? BY_CODE[error.code] ?? error.message;
+}
+
+/** Name of the first field at fault; in socket frames it stands before the message. */
+function fieldAtFault({ reason, violations, message }) {
+  const path = violations[0]?.field ?? (reason === "VALIDATION_FAILED" ? message.split(":")[0] : "");
+  return path.split(".").at(-1);
 }

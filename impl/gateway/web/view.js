@@ -40,7 +40,8 @@ function reconcile(list, wanted, create, update) {
 /** First letter and colour of somebody. */
 export function paintAvatar(avatar, name, id) {
   avatar.textContent = [...name][0]?.toUpperCase() ?? "?";
-  avatar.dataset.hue = String(Number(BigInt(id || 0) % BigInt(HUES)));
+  // Ids are made of a time and a counter: only all of their digits together differ from person to person.
+  avatar.dataset.hue = String([...String(id)].reduce((sum, digit) => (sum * 31 + digit.charCodeAt(0)) % 9973, 7) % HUES);
 }
 
 /** The list of conversations: `{ key, name, peerId, preview, time, unread, current }`. */
@@ -71,7 +72,10 @@ function updateConversation(child, item) {
   else button.removeAttribute("aria-current");
 }
 
-/** The messages of a conversation: `{ key, mine, author, text, time, state, error, entry }`, with days between. */
+/**
+ * The messages of a conversation: `{ key, mine, author, text, time, state, error, entry }`, with days between.
+ * `actions` has `retry(entry)` and `discard(entry)`.
+ */
 export function paintMessages(list, messages, actions) {
   reconcile(
     list,
@@ -108,14 +112,14 @@ function paintMark(mark, item) {
   mark.replaceChildren(visible, make("span", "hidden", words));
 }
 
-function paintFailure(child, item, { retry, discard }) {
+function paintFailure(child, item, actions) {
   const shown = child.querySelector(".failure");
   if (item.state !== "failed") return shown?.remove();
   if (shown) return undefined;
   const again = make("button", "plain", "Try again");
   const away = make("button", "plain", "Discard");
-  again.addEventListener("click", () => retry(item.entry));
-  away.addEventListener("click", () => discard(item.entry));
+  again.addEventListener("click", () => actions.retry(item.entry));
+  away.addEventListener("click", () => actions.discard(item.entry));
   return child.append(make("div", "failure error", `${item.error} `, again, away));
 }
 
