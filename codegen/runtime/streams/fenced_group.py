@@ -22,6 +22,12 @@ PENDING: Final = "0-0"
 """Reads, from the first one, entries that the group was given and has not acknowledged."""
 
 
+def id_order(entry_id: str) -> tuple[int, int]:
+    """Sorts entry ids as the stream does."""
+    time, _, number = entry_id.partition("-")
+    return int(time), int(number)
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One entry as it lies in the stream."""

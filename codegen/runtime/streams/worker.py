@@ -18,7 +18,7 @@ from codegen.runtime.errors import Error
 from codegen.runtime.streams.backoff import Backoff
 from codegen.runtime.streams.delivery import Delivery
 from codegen.runtime.streams.doorbell import Doorbell
-from codegen.runtime.streams.fenced_group import NEW, PENDING, Claim, Entry, FencedGroup
+from codegen.runtime.streams.fenced_group import NEW, PENDING, Claim, Entry, FencedGroup, id_order
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,10 @@ class PartitionWorker:
         self._handle = handle
         self._stop = asyncio.Event()
         self._last = claim.last
+        self._unsure = True
+        """Whether entries may be pending that we do not know of."""
+        self._inherited = True
+        """Whether they were given to an earlier owner."""
         self._name = f"{group.stream.name}/{group.group.name}/{claim.partition}"
 
     def stop(self) -> None:
@@ -54,20 +58,31 @@ class PartitionWorker:
         Raises:
             Error: FENCED when another owner has the partition.
         """
-        # Entries that are pending now were under way when their owner died: one of them may be why.
-        while entries := await self._read(PENDING):
-            await self._work(entries, size=1, redelivered=True)
         while not self._stop.is_set():
-            if entries := await self._read(NEW):
-                self._last = entries[-1].entry_id
-                await self._work(entries, size=len(entries), redelivered=False)
+            if entries := await self._read():
+                # What was under way when an owner died may be why it died: one by one.
+                size = 1 if self._inherited else len(entries)
+                await self._work(entries, size=size, redelivered=self._inherited)
             elif not self._stop.is_set():
                 await self._doorbell.wait(self._claim.partition, self._last)
 
-    async def _read(self, after: str) -> list[Entry]:
-        if self._stop.is_set():
-            return []
-        return await self._until_answered(self._group.read, self._claim, after, self._group.group.batch) or []
+    async def _read(self) -> list[Entry]:
+        """Pending entries while there may be any that we do not know of, then new ones; none when stopped."""
+        backoff = _redis_backoff()
+        while not self._stop.is_set():
+            after = PENDING if self._unsure else NEW
+            entries = await self._answered(self._group.read, self._claim, after, self._group.group.batch)
+            if entries:
+                self._last = max(self._last, entries[-1].entry_id, key=id_order)
+                return entries
+            if entries is None:  # the group may have been given entries all the same
+                self._unsure = True
+                await self._stopped_within(backoff.pause())
+            elif self._unsure:
+                self._unsure = self._inherited = False
+            else:
+                return []
+        return []
 
     async def _work(self, entries: Sequence[Entry], *, size: int, redelivered: bool) -> None:
         """Returns when every entry is acknowledged, or when stopped."""
@@ -149,18 +164,23 @@ class PartitionWorker:
 
     async def _until_answered(self, call: Callable[..., Awaitable[T]], *args: Any) -> T | None:
         """Repeats a call while Redis is away; None when stopped meanwhile."""
-        backoff = Backoff(0.05, 1.0)
-        while True:
-            try:
-                return await call(*args)
-            except Error as error:
-                if error.reason == reason_errors.FENCED:
-                    raise
-                logger.warning("%s: Redis cannot be used now: %s", self._name, error)
-            except (RedisError, OSError) as error:
-                logger.warning("%s: Redis cannot be reached now: %s", self._name, error)
+        backoff = _redis_backoff()
+        while (answer := await self._answered(call, *args)) is None:
             if await self._stopped_within(backoff.pause()):
                 return None
+        return answer
+
+    async def _answered(self, call: Callable[..., Awaitable[T]], *args: Any) -> T | None:
+        """One call; None when Redis is away, in which case it may have happened or not."""
+        try:
+            return await call(*args)
+        except Error as error:
+            if error.reason == reason_errors.FENCED:
+                raise
+            logger.warning("%s: Redis cannot be used now: %s", self._name, error)
+        except (RedisError, OSError) as error:
+            logger.warning("%s: Redis cannot be reached now: %s", self._name, error)
+        return None
 
     async def _stopped_within(self, seconds: float) -> bool:
         try:
@@ -168,3 +188,7 @@ class PartitionWorker:
                 return await self._stop.wait()
         except TimeoutError:
             return False
+
+
+def _redis_backoff() -> Backoff:
+    return Backoff(0.05, 1.0)
