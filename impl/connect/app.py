@@ -39,6 +39,7 @@ from impl.storage.sessions import Sessions
 
 TARGET = "connect"
 _BOOT_BYTES = 8
+_MAX_BATCH_BYTES = 16 << 20
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,27 @@ async def run(
         stop: set from outside.
         tuning: limits that differ from the schema's.
     """
-    tuning = tuning or Tuning()
+    begun = asyncio.Event()
+
+    def begin() -> None:
+        begun.set()
+        ready()
+
+    async with asyncio.TaskGroup() as tasks:
+        serving = tasks.create_task(_serve(settings, begin, stop, tuning or Tuning()))
+        watching = tasks.create_task(_cancel_a_start(serving, begun, stop))
+        await asyncio.wait([serving])
+        watching.cancel()
+
+
+async def _cancel_a_start(serving: asyncio.Task[None], begun: asyncio.Event, stop: asyncio.Event) -> None:
+    """Registering waits for etcd however long it is away. Once it serves, it ends by itself."""
+    await stop.wait()
+    if not begun.is_set():
+        serving.cancel()
+
+
+async def _serve(settings: Settings, ready: Callable[[], None], stop: asyncio.Event, tuning: Tuning) -> None:
     async with AsyncExitStack() as stack:
         etcd = await stack.enter_async_context(Etcd(settings.effective_etcd_endpoints, settings.etcd_prefix))
         hub = await _hub(stack, settings, tuning, etcd)
@@ -127,7 +148,7 @@ def _deliveries(settings: Settings, hub: Hub) -> AbstractAsyncContextManager[int
     return serve_grpc(
         f"{settings.internal_host}:{settings.connect_grpc_port}",
         [(DELIVERY_SERVICE, Delivery(hub.sessions, hub.boot_id))],
-        Pipeline(Authenticator(_users(settings), services)),
+        Pipeline(Authenticator(_users(settings), services), max_request_bytes=_MAX_BATCH_BYTES),
         drain=settings.drain_seconds,
     )
 

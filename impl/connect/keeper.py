@@ -22,6 +22,8 @@ REFRESH_SECONDS = 30.0
 EXPIRY_SECONDS = 90.0
 _PACE_SECONDS = 1.0
 """Between two looks at what there is to write."""
+_LAST_SECONDS = 2.0
+"""For the last write."""
 _BATCH = 512
 _MAX_WAITING = 100_000
 """Most removals, and most acks, that wait for a registry that is away. Beyond, the oldest are dropped."""
@@ -58,6 +60,7 @@ class SessionKeeper:
         self._refreshed = 0.0
         self._server = ""
         self._away = False
+        self._ending = False
 
     async def add(self, address: SessionAddress) -> None:
         """Write a session to the map; it is kept there until `remove`.
@@ -84,22 +87,27 @@ class SessionKeeper:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[SessionKeeper]:
-        """Write in the background; on exit what is left is written, if that is possible at once."""
+        """Write in the background; on exit what is left is written, if that is possible soon."""
         task = asyncio.create_task(self._run())
         try:
             yield self
         finally:
+            self._ending = True
+            self._wake.set()
+            await asyncio.wait([task], timeout=_LAST_SECONDS)
             task.cancel()
             await asyncio.wait([task])
-            await self._write()
 
     async def _run(self) -> None:
         self._refreshed = asyncio.get_running_loop().time()
-        while True:
+        ending = False
+        while not ending:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._pace_seconds)
+                async with asyncio.timeout(self._pace_seconds):
+                    await self._wake.wait()
             self._wake.clear()
-            if not await self._write():
+            ending = self._ending
+            if not await self._write() and not ending:
                 await asyncio.sleep(self._pace_seconds)
 
     async def _write(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,12 +154,6 @@ class Town:
 
     async def mapped(self, user_id: int) -> list[SessionAddress]:
         return list((await self.sessions.of([user_id])).get(user_id, []))
-
-    async def until(self, condition: Callable[[], Any]) -> None:
-        """Wait until an asynchronous condition holds; for what tells nobody."""
-        async with asyncio.timeout(SECONDS):
-            while not await condition():  # noqa: ASYNC110 - nothing tells of it
-                await asyncio.sleep(0.02)
 
     async def end(self) -> None:
         self.stop.set()

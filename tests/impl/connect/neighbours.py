@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
+from codegen.runtime.errors import Error
 from impl.logic import app
 from impl.settings import Settings
 from impl.storage.migration import migrate
@@ -27,3 +29,16 @@ async def running_logic(settings: Settings) -> AsyncIterator[None]:
         stop.set()
         async with asyncio.timeout(_SECONDS):
             await running
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait until a condition holds; for what tells nobody. While a server is away it does not hold."""
+    async with asyncio.timeout(_SECONDS):
+        while not await _holds(condition):  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.02)
+
+
+async def _holds(condition: Callable[[], Any]) -> bool:
+    with suppress(Error, ConnectionError):
+        return bool(await condition())
+    return False
