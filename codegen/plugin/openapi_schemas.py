@@ -100,8 +100,10 @@ class Schemas:
             return dict(_WELL_KNOWN[name])
         if name not in self._components:
             self._components[name] = {}  # first, because a type may contain itself
-            is_enum = isinstance(described, DescEnum)
-            self._components[name] = self._enum(described) if is_enum else self.message(described)
+            if isinstance(described, DescEnum):
+                self._components[name] = self._enum(described)
+            else:
+                self._components[name] = self.message(described)
         return {"$ref": f"#/components/schemas/{name}"}
 
     def message(self, message: DescMessage, without: Iterable[str] = ()) -> Node:
