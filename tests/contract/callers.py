@@ -73,7 +73,7 @@ def _expanded(template: str, values: dict[str, Any]) -> tuple[str, dict[str, Any
     rest = dict(values)
 
     def expand(match: re.Match[str]) -> str:
-        return quote(str(rest.pop(_camel(match[1]))), safe="")
+        return quote(str(rest.pop(_camel(match[1]), "unset")), safe="")
 
     return _VARIABLE.sub(expand, template), rest
 
@@ -87,7 +87,7 @@ async def _grpc(doors: Doors, wire: Wire, request: Message, token: str | None) -
     target = doors.grpc["connect" if method.full_name.startswith("im.connect.") else "logic"]
     response = message_class(method.output_type)
     async with grpc.aio.insecure_channel(target) as channel:
-        function = channel.unary_unary(
+        function: Any = channel.unary_unary(
             f"/{method.containing_service.full_name}/{method.name}",
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=response.FromString,

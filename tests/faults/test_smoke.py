@@ -38,7 +38,8 @@ async def test_no_kill_of_any_process_loses_doubles_or_moves_a_message(system: S
     assert max(recoveries.values()) <= RECOVERY_SECONDS, recoveries
     assert len(accepted) >= 2000
     assert len(accepted) / duration >= 50
-    assert [line for p in (*senders, *recipients) for line in p.unexpected] == []
+    assert [line for sender in senders for line in sender.unexpected] == []
+    assert [line for recipient in recipients for line in recipient.unexpected] == []
     views = {recipient.account.name: recipient.view() for recipient in recipients}
     assert violations(accepted, views, _recipient_of(accepted, senders), stored) == []
     assert sum(recipient.live for recipient in recipients) > 0
