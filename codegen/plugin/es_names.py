@@ -72,7 +72,7 @@ def callable_methods(service: Service) -> Iterator[Method]:
 def reachable(schema: Schema) -> Iterator[DescMessage | DescEnum]:
     """Every message and enum that calls and frames of the module use, in a stable order."""
     seen: set[str] = set()
-    pending = list(_roots(schema))
+    pending: list[DescMessage | DescEnum] = list(_roots(schema))
     while pending:
         described = pending.pop(0)
         if described.type_name in seen or described.type_name.startswith("google.protobuf."):
