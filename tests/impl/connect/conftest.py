@@ -63,12 +63,6 @@ class Client:
             return json_format.Parse(data, ServerFrame())
         return ServerFrame.FromString(data)
 
-    async def hear_other(self) -> ServerFrame:
-        """The next frame that is no heartbeat."""
-        while (frame := await self.hear()).WhichOneof("frame") == "heartbeat":
-            pass
-        return frame
-
     async def open(self, token: str) -> ServerFrame:
         """Say hello; the answer."""
         await self.say(hello={"accessToken": token})

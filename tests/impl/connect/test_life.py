@@ -29,9 +29,15 @@ def tuned(**changes: Any) -> Tuning:
 
 @pytest.fixture
 async def hasty(settings: Settings) -> AsyncIterator[Town]:
-    """A gateway whose patience is short and whose queues are small."""
-    tuning = tuned(hello_timeout=0.4, heartbeat=0.4, send_queue_bytes=65536)
-    async with running_logic(settings), running(settings, tuning) as made:
+    """A gateway whose patience is short."""
+    async with running_logic(settings), running(settings, tuned(hello_timeout=0.4, heartbeat=0.4)) as made:
+        yield made
+
+
+@pytest.fixture
+async def narrow(settings: Settings) -> AsyncIterator[Town]:
+    """A gateway whose queues are short."""
+    async with running_logic(settings), running(settings, tuned(send_queue_bytes=65536)) as made:
         yield made
 
 
@@ -102,12 +108,12 @@ async def test_a_client_that_never_answers_the_close_is_cut(hasty: Town) -> None
 
 @pytest.mark.parametrize("subprotocol", [JSON, BINARY])
 async def test_who_reads_too_slowly_is_let_go_and_others_do_not_notice(
-    hasty: Town, subprotocol: Subprotocol
+    narrow: Town, subprotocol: Subprotocol
 ) -> None:
-    alice, bob = await hasty.person(), await hasty.person()
+    alice, bob = await narrow.person(), await narrow.person()
     async with (
-        hasty.session(alice, subprotocol) as (slow, slow_id),
-        hasty.session(bob, subprotocol) as (quick, quick_id),
+        narrow.session(alice, subprotocol) as (slow, slow_id),
+        narrow.session(bob, subprotocol) as (quick, quick_id),
     ):
         slow.connection.transport.pause_reading()
         unknown: list[str] = []
@@ -115,23 +121,18 @@ async def test_who_reads_too_slowly_is_let_go_and_others_do_not_notice(
         while not unknown:
             number += 1
             item = message(number, "x" * 10000)
-            responses = await hasty.deliver(hasty.batch((item, [slow_id, quick_id])))
+            responses = await narrow.deliver(narrow.batch((item, [slow_id, quick_id])))
             unknown = list(responses[0].unknown_session_ids)
-            assert (await quick.hear_other()).message.seq == number
+            assert (await quick.hear()).message.seq == number
         assert unknown == [slow_id]
         slow.connection.transport.resume_reading()
         assert await slow.closed() in {(4409, "SLOW_CONSUMER"), (1006, "")}
 
 
-async def test_a_slow_reader_that_catches_up_in_time_learns_why_it_was_let_go(settings: Settings) -> None:
-    tuning = tuned(send_queue_bytes=65536)
-    async with (
-        running_logic(settings),
-        running(settings, tuning) as town,
-        town.session(await town.person()) as (client, session_id),
-    ):
+async def test_a_slow_reader_that_catches_up_in_time_learns_why_it_was_let_go(narrow: Town) -> None:
+    async with narrow.session(await narrow.person()) as (client, session_id):
         items = [(message(number, "x" * 10000), [session_id]) for number in range(1, 400)]
-        await town.deliver(town.batch(*items))
+        await narrow.deliver(narrow.batch(*items))
         assert await client.closed() == (4409, "SLOW_CONSUMER")
 
 
