@@ -72,7 +72,11 @@ async def opened(http: httpx.AsyncClient, account: Account) -> websockets.Client
     socket = await websockets.connect(
         answer.json()["url"], subprotocols=[Subprotocol("idiom.v1.json")], open_timeout=_ATTEMPT_SECONDS
     )
-    await socket.send(json.dumps({"hello": {"accessToken": account.token}}))
+    try:
+        await socket.send(json.dumps({"hello": {"accessToken": account.token}}))
+    except BaseException:
+        socket.transport.abort()
+        raise
     return socket
 
 
@@ -138,6 +142,13 @@ class SocketSender(Sender):
 
     _socket: websockets.ClientConnection | None = None
 
+    async def run(self, stop: asyncio.Event, note: Callable[[float], None]) -> None:
+        """Sends until `stop`, then closes the socket."""
+        try:
+            await super().run(stop, note)
+        finally:
+            await self._drop()
+
     async def _attempt(self, body: dict[str, str]) -> Record | None:
         try:
             async with asyncio.timeout(_ATTEMPT_SECONDS):
@@ -153,6 +164,7 @@ class SocketSender(Sender):
     async def _drop(self) -> None:
         if self._socket is not None:
             self._socket.transport.abort()
+            await self._socket.wait_closed()
             self._socket = None
 
     async def _exchange(self, socket: websockets.ClientConnection, body: dict[str, str]) -> Record | None:
