@@ -51,6 +51,7 @@ class Gateway:
             await asyncio.wait([sweeper])
 
     async def _handle(self, connection: SocketConnection) -> None:
+        connection.forget_handshake()
         peer = Peer(self._hub, connection)
         self._peers.add(peer)
         try:
