@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -20,8 +18,8 @@ from codegen.runtime.streams.producer import Producer
 from impl.storage.accept import Acceptance, Accepted, Attempt, Send, Stored
 from impl.storage.generation import EPOCH_ORDINALS, Recovery
 from impl.storage.keys import ConversationKeys, keys_of, recent, script
+from impl.storage.lanes import Lanes
 from impl.storage.redis_client import translated
-from impl.storage.shared_calls import SharedCalls
 
 __all__ = ["Accepted", "Conversations", "Load", "Position", "Send", "Stored"]
 
@@ -33,6 +31,8 @@ RECENT_KEEPS: Final = 1000
 """Conversations in a user's recency."""
 _LOADS_AT_ONCE: Final = 64
 _ATTEMPTS: Final = 3
+_WARM_KNOWN: Final = 65536
+"""Conversations that a process remembers to be warm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +70,23 @@ class Conversations:
         self._load = load
         self._recovery = recovery
         self._patience = patience
-        self._loads = SharedCalls[Stored | None](_LOADS_AT_ONCE)
+        self._loads = asyncio.Semaphore(_LOADS_AT_ONCE)
+        self._lanes = Lanes()
+        self._warm: dict[str, None] = {}
         acceptance = Acceptance(redis, partitions, recovery, patience=patience)
         self._producer = Producer[Attempt, Accepted | None](partitions, acceptance.append)
         self._persisted = redis.register_script(script("persisted"))
-        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         """Starts accepting."""
-        await self._stack.enter_async_context(self._loads)
-        await self._stack.enter_async_context(self._producer)
+        await self._producer.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Finishes what was begun."""
-        await self._stack.__aexit__(kind, error, trace)
+        await self._producer.__aexit__(kind, error, trace)
 
     async def accept(self, send: Send) -> Accepted:
         """Sequences a message and puts it on the stream, on disk when this returns.
@@ -106,19 +106,36 @@ class Conversations:
     async def _accept(self, send: Send) -> Accepted:
         conversation = send.conversation_id
         partition = partition_of(conversation, self._partitions)
-        load = partial(self._read, partition, conversation)
+        while True:
+            # Until it is known to be warm, one send at a time finds out, and the others keep their order.
+            if conversation not in self._warm or conversation in self._lanes:
+                async with self._lanes.enter(conversation):
+                    if conversation not in self._warm:
+                        return await self._explore(partition, send)
+            accepted = await self._producer.append(partition, Attempt(send))
+            if accepted:
+                return accepted
+            self._warm.pop(conversation, None)
+
+    async def _explore(self, partition: int, send: Send) -> Accepted:
         attempt = Attempt(send)
         for _ in range(_ATTEMPTS):
-            if self._loads.under_way(conversation):  # stay behind those who came first
-                attempt = Attempt(send, asked=True, stored=await self._loads.run(conversation, load))
             accepted = await self._producer.append(partition, attempt)
-            if accepted is not None:
+            if accepted:
+                self._remember(send.conversation_id)
                 return accepted
-            attempt = Attempt(send, asked=True, stored=await self._loads.run(conversation, load))
+            stored = await self._read(partition, send.conversation_id)
+            attempt = Attempt(send, asked=True, stored=stored)
         raise Error(reason_errors.RECOVERING, "the partition is being recovered", retry_after=1.0)
 
+    def _remember(self, conversation_id: str) -> None:
+        self._warm[conversation_id] = None
+        if len(self._warm) > _WARM_KNOWN:
+            del self._warm[next(iter(self._warm))]
+
     async def _read(self, partition: int, conversation_id: str) -> Stored | None:
-        stored = await self._load(conversation_id)
+        async with self._loads:
+            stored = await self._load(conversation_id)
         if stored and self._recovery:
             # A partition in an earlier epoch than this has lost something.
             self._recovery.saw(partition, stored.epoch * EPOCH_ORDINALS)

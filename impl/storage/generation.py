@@ -93,7 +93,7 @@ class Recovery:
         self._etcd = etcd
         self._partitions = partitions
         self._ordinal = ordinal
-        self._recoveries = SharedCalls[None](limit=1)
+        self._recoveries = SharedCalls[None]()
         self._suitable = False
         self.seen = [0] * partitions
         """Highest ordinal of each partition that this process knows to have been accepted."""
@@ -160,6 +160,7 @@ class Recovery:
         if not self._suitable:
             refuse_unsuitable(_parse_info(await _ask(connection, ("INFO",))))
             self._suitable = True
+        seen = list(self.seen)  # before Redis is asked: other connections go on accepting
         commands: list[tuple[str, ...]] = [("INFO", "server"), ("INFO", "replication")]
         for partition in range(self._partitions):
             commands += _state_commands(partition)
@@ -168,8 +169,8 @@ class Recovery:
         info = {**_parse_info(answers[0]), **_parse_info(answers[1])}
         states = _states(answers[2:])
         return all(
-            state.belongs_to(info["run_id"], info["master_replid"]) and state.accepted >= seen
-            for state, seen in zip(states, self.seen, strict=True)
+            state.belongs_to(info["run_id"], info["master_replid"]) and state.accepted >= ordinal
+            for state, ordinal in zip(states, seen, strict=True)
         )
 
     async def _recover(self) -> None:
@@ -179,8 +180,9 @@ class Recovery:
         ):
             await _loaded(redis)
             server = await _server(redis)
-            states = await self._read(redis)
+            # What is known first, then what Redis holds: both grow while others go on accepting.
             known = [max(self.seen[p], await self._ordinal(p)) for p in range(self._partitions)]
+            states = await self._read(redis)
             announced = await self._announced()
             epochs = [
                 next_epoch(state, server, *facts)

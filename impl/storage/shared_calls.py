@@ -18,9 +18,7 @@ class SharedCalls(Generic[T]):
     A caller that is cancelled does not end what others wait for.
     """
 
-    def __init__(self, limit: int) -> None:
-        """At most `limit` calls are under way; further ones wait."""
-        self._slots = asyncio.Semaphore(limit)
+    def __init__(self) -> None:
         self._under_way: dict[str, asyncio.Future[T]] = {}
         self._tasks = OwnedTasks()
 
@@ -35,10 +33,6 @@ class SharedCalls(Generic[T]):
         """Waits for the calls under way."""
         await self._tasks.__aexit__(kind, error, trace)
 
-    def under_way(self, key: str) -> bool:
-        """Whether a call for the key has not ended yet."""
-        return key in self._under_way
-
     async def run(self, key: str, call: Callable[[], Awaitable[T]]) -> T:
         """The outcome of the call under way for the key, or of `call`."""
         outcome = self._under_way.get(key)
@@ -49,8 +43,7 @@ class SharedCalls(Generic[T]):
 
     async def _run(self, key: str, call: Callable[[], Awaitable[T]], outcome: asyncio.Future[T]) -> None:
         try:
-            async with self._slots:
-                outcome.set_result(await call())
+            outcome.set_result(await call())
         except Exception as error:  # noqa: BLE001 - it is raised in those who wait
             outcome.set_exception(error)
             outcome.exception()  # if nobody waits any more, nobody missed it
