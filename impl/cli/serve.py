@@ -20,6 +20,8 @@ from impl.settings import Settings
 _Run = Callable[[Settings, Callable[[], None], asyncio.Event], Awaitable[None]]
 _INTERRUPTED = 130
 _NOISY = ("aetcd", "alembic", "aiosqlite", "asyncio", "grpc", "httpx", "websockets")
+_PER_PARTITION = ("codegen.runtime.streams.ownership", "impl.storage.generation")
+"""Write a line for each partition whenever a process comes or goes."""
 
 _logger = logging.getLogger(__name__)
 
@@ -72,7 +74,7 @@ def log_to_stderr(level: str) -> None:
     logging.basicConfig(
         level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    for name in _NOISY:
+    for name in _NOISY if level == "DEBUG" else (*_NOISY, *_PER_PARTITION):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
 
 
