@@ -54,7 +54,7 @@ wanted=$(missing)
 [ -n "$wanted" ] || exit 0
 
 # shellcheck disable=SC2086 - one word per package
-install_packages $wanted || echo "The installation failed."
+install_packages $wanted
 
 wanted=$(missing)
 [ -n "$wanted" ] || exit 0
