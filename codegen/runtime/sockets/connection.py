@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ from codegen.runtime.errors import Error
 from codegen.runtime.method import CloseCode
 from codegen.runtime.sockets.calls import FrameCalls
 from codegen.runtime.sockets.frames import FrameCodec
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Flusher:
     def _flush(self) -> None:
         marked, self._marked = self._marked, []
         for connection in marked:
-            connection.flush()
+            _flush_or_abort(connection)
 
 
 class SocketProtocol(ServerProtocol):
@@ -160,6 +163,15 @@ class SocketConnection(ServerConnection):
         """Note when the client was last heard of; any frame counts, a pong too."""
         self.heard = self.loop.time()
         super().process_event(event)
+
+
+def _flush_or_abort(connection: SocketConnection) -> None:
+    """One connection that cannot be written to must not keep the others from writing."""
+    try:
+        connection.flush()
+    except Exception:
+        log.exception("a connection could not be written to")
+        connection.abort()
 
 
 def path_of(request: Request) -> str:

@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import ipaddress
 import time
 
 import pytest
+from im.client.v1.session_service_socket import SESSION
 from websockets.typing import Subprotocol
 
-from impl.storage.keys import recent
-from tests.impl.connect.conftest import BINARY, JSON, Town, message
+from impl.connect.address import socket_url
+from impl.connect.app import Tuning
+from impl.settings import Settings
+from impl.storage.keys import received, recent
+from tests.impl.connect.conftest import BINARY, JSON, Town, message, running
+from tests.impl.connect.neighbours import running_logic, until
 
 BOTH = pytest.mark.parametrize("subprotocol", [JSON, BINARY])
 
@@ -194,3 +201,71 @@ async def test_a_frame_that_is_too_large_ends_the_session(town: Town, subprotoco
         error = (await client.hear()).error
         assert (error.code, error.reason) == ("RESOURCE_EXHAUSTED", "TOO_LARGE")
         assert await client.closed() == (4413, "FRAME_TOO_LARGE")
+
+
+async def test_acks_are_noted(town: Town) -> None:
+    alice = await town.person()
+    conversation = f"dm.{alice.id}.{alice.id}"
+    async with town.session(alice) as (client, _):
+        for seq in ("3", "2"):
+            await client.say(ack={"conversationId": conversation, "epoch": "1", "seq": seq})
+        await until(lambda: town.redis.hexists(received(alice.id), conversation))
+    assert b"3" in await town.redis.hget(received(alice.id), conversation)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("conversation", "reason"),
+    [("dm.1.2", "NOT_A_MEMBER"), ("elsewhere", "NOT_A_MEMBER"), ("", "VALIDATION_FAILED")],
+)
+async def test_an_ack_for_what_is_not_the_users_is_refused(
+    town: Town, conversation: str, reason: str
+) -> None:
+    alice = await town.person()
+    async with town.session(alice) as (client, _):
+        await client.say(ack={"conversationId": conversation, "epoch": "1", "seq": "1"})
+        assert (await client.hear()).error.reason == reason
+        await client.say(heartbeat={})
+        assert (await client.hear()).WhichOneof("frame") == "heartbeat"
+
+
+async def test_an_error_of_logic_reaches_the_sender_as_it_is(town: Town) -> None:
+    alice, bob = await town.person(), await town.person()
+    async with town.session(alice) as (client, _):
+        await client.say(send=send("r1", 12345))
+        error = (await client.hear()).error
+        assert (error.request_id, error.code, error.reason) == ("r1", "NOT_FOUND", "USER_NOT_FOUND")
+        await client.say(send=send("r2", bob.id, "one", cmid="same"))
+        await client.say(send=send("r3", bob.id, "two", cmid="same"))
+        assert (await client.hear()).sent.request_id == "r2"
+        assert (await client.hear()).error.reason == "CLIENT_MESSAGE_ID_REUSED"
+
+
+async def test_more_calls_than_one_socket_may_have_wait_their_turn(settings: Settings) -> None:
+    tuning = Tuning(dataclasses.replace(SESSION, max_calls=2))
+    async with running_logic(settings), running(settings, tuning) as town:
+        alice, bob = await town.person(), await town.person()
+        async with town.session(alice) as (client, _):
+            for number in range(50):
+                await client.say(send=send(str(number), (alice, bob)[number % 2].id))
+            answers = [(await client.hear()).sent for _ in range(50)]
+    assert {answer.request_id for answer in answers} == {str(number) for number in range(50)}
+    seqs = [answer.response.message.seq for answer in answers if int(answer.request_id) % 2]
+    assert seqs == list(range(1, 26))
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "ws://127.0.0.1:9/v1/ws"),
+        ("chat.example", "ws://chat.example:9/v1/ws"),
+        ("::1", "ws://[::1]:9/v1/ws"),
+    ],
+)
+def test_the_url_names_the_host(host: str, url: str) -> None:
+    assert socket_url(host, 9, "/v1/ws") == url
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])  # noqa: S104 - given, not bound
+def test_the_url_of_every_address_names_one_that_can_be_reached(host: str) -> None:
+    name = socket_url(host, 9, "/").removeprefix("ws://").removesuffix(":9/")
+    assert not ipaddress.ip_address(name).is_unspecified

@@ -248,3 +248,20 @@ async def test_nothing_is_written_to_a_connection_that_ends(port: Port) -> None:
         accepted.flush()
         accepted.probe()
         accepted.finish(BYE)
+
+
+async def test_a_connection_that_cannot_be_written_to_does_not_hinder_others(
+    port: Port, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served(port) as server, client(server) as broken, client(server) as sound:
+        first, second = await server.accepted.get(), await server.accepted.get()
+
+        def fail() -> None:
+            raise RuntimeError("unable to write")
+
+        monkeypatch.setattr(first, "flush", fail)
+        for accepted in (first, second):
+            accepted.offer(server.bell(accepted, "tone"))
+        assert json.loads(await sound.recv())["bell"]["from"] == "tone"
+        assert (await closed(broken))[0] == 1006
+    assert "unable to write" in caplog.text
