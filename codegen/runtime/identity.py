@@ -219,7 +219,9 @@ def _user(claims: Mapping[str, Any]) -> Identity:
     login, scopes = claims.get("lid", ""), claims.get("scp", [])
     if not isinstance(login, str) or not isinstance(scopes, list):
         raise _invalid()
-    return Identity(subject=claims["sub"], login=login, scopes=frozenset(map(str, scopes)))
+    if not all(isinstance(scope, str) for scope in scopes):
+        raise _invalid()
+    return Identity(subject=claims["sub"], login=login, scopes=frozenset(scopes))
 
 
 def _invalid() -> Error:

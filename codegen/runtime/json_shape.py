@@ -7,6 +7,7 @@ these. It only says that something is wrong; `json_diagnosis` finds out what and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
@@ -220,12 +221,17 @@ def is_enum(item: JsonValue) -> bool:
     return item.__class__ is not int or _INT32_MIN <= item <= _INT32_MAX
 
 
+def is_mask(item: JsonValue) -> bool:
+    """Whether a value may stand for a FieldMask; the codec takes paths that it cannot write again."""
+    return item.__class__ is not str or _MASK.fullmatch(item) is not None
+
+
 def value_check(element: Any) -> Check | None:
     """The check for values of a type, if it needs one."""
     if isinstance(element, DescEnum):
         return is_enum
     if isinstance(element, DescMessage):
-        return _WRAPPERS.get(element.type_name)
+        return _CHECKS.get(element.type_name)
     if element in _NOT_NUMBERS:
         return None
     return is_decimal if element in _FLOATS else is_integer
@@ -237,7 +243,10 @@ def any_type(value: dict[str, JsonValue], registry: Registry) -> DescMessage | N
     return registry.message(url.rpartition("/")[2]) if isinstance(url, str) else None
 
 
-_WRAPPERS: dict[str, Check] = {
+_PATH = r"[A-Za-z][A-Za-z0-9]*(?:\.[A-Za-z][A-Za-z0-9]*)*"
+_MASK = re.compile(rf"(?:{_PATH}(?:,{_PATH})*)?")
+_CHECKS: dict[str, Check] = {
+    "google.protobuf.FieldMask": is_mask,
     **dict.fromkeys(
         (f"google.protobuf.{name}Value" for name in ("Int32", "Int64", "UInt32", "UInt64")), is_integer
     ),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from protobuf import DescField, DescFieldValueMessage, Message, merge_from, message_to_json_value
+from protobuf import DescField, DescFieldValueMessage, Message, message_to_json_value
 
 from codegen.runtime.codec import JsonCodec, MessageJson
 from codegen.runtime.json_diagnosis import invalid, malformed
@@ -112,8 +112,7 @@ class Binding:
             return self._with_binary_field(bound, self._body, body)
         message = self.request.parse_binary(body)
         for _, target in self._variables:
-            _check_agreement(message, bound, target)
-        merge_from(message, bound)
+            _bind_binary(message, bound, target)
         return message
 
     def _with_binary_field(self, bound: Message[Any], field: DescField, body: bytes) -> Message[Any]:
@@ -165,13 +164,16 @@ def _descend(given: dict[str, JsonValue], step: DescField, path: str) -> dict[st
     return made
 
 
-def _check_agreement(message: Message[Any], bound: Message[Any], target: Parameter) -> None:
+def _bind_binary(message: Message[Any], bound: Message[Any], target: Parameter) -> None:
+    """As `Binding._bind`, for a message."""
     given: Any = message
     wanted: Any = bound
     for step in target.path[:-1]:
-        given, wanted = given[step], wanted[step]
-        if given is None:
-            return
+        wanted = wanted[step]
+        if given[step] is None:
+            given[step] = type(wanted)()
+        given = given[step]
     field = target.path[-1]
     if given.has_field(field.name) and given[field] != wanted[field]:
         raise invalid(target.name, "the body contradicts the path")
+    given[field] = wanted[field]

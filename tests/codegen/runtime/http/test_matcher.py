@@ -1,0 +1,147 @@
+"""The matcher: precedence by segment, whatever the order and number of routes."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import replace
+
+import pytest
+
+from codegen.plugin.template import parse
+from codegen.runtime.method import Method
+from codegen.runtime.transcoding.dispatch import Dispatch
+from codegen.runtime.transcoding.matcher import Matcher
+from codegen.runtime.transcoding.route import Route, Variable
+from tests.codegen.runtime.http.schema import Schema
+
+
+def _route(method: Method, template: str, verb: str = "GET") -> Route:
+    parsed = parse(template)
+    variables = tuple(Variable(each.field_path, each.start, each.end) for each in parsed.variables)
+    return Route(method, verb, template, parsed.segments, parsed.verb, variables)
+
+
+@pytest.fixture
+def method(schema: Schema) -> Method:
+    return schema.methods["Path"]
+
+
+TEMPLATES = [
+    "/a/b/c",
+    "/a/b/*",
+    "/a/*/c",
+    "/a/*/*",
+    "/a/**",
+    "/*/b/c",
+    "/*/*/d",
+    "/**",
+    "/a/b",
+    "/a/b:x",
+    "/a/*:x",
+    "/a/**:y",
+    "/e/**/z",
+    "/e/**/y/z",
+    "/e/**",
+    "/f/{text=g/*}/h",
+    "/f/*/h/i",
+]
+CHOICES = {
+    "/a/b/c": "/a/b/c",
+    "/a/b/x": "/a/b/*",
+    "/a/x/c": "/a/*/c",
+    "/a/x/x": "/a/*/*",
+    "/a/x/x/x": "/a/**",
+    "/a/b/": "/a/**",  # an empty segment is for `**` alone
+    "/a": "/a/**",
+    "/x/b/c": "/*/b/c",
+    "/x/x/d": "/*/*/d",
+    "/a/b/d": "/a/b/*",  # segment by segment, from the left
+    "/x/x/e": "/**",
+    "/x/b/e": "/**",  # a choice that leads nowhere is taken back
+    "/": "/**",
+    "/a/b": "/a/b",
+    "/a/b:x": "/a/b:x",
+    "/a/c:x": "/a/*:x",
+    "/a/b:y": "/a/**:y",
+    "/a/b/c:y": "/a/**:y",
+    "/a/b%3Ax": "/a/**",
+    "/e/z": "/e/**/z",
+    "/e/y/z": "/e/**/y/z",
+    "/e/y": "/e/**",
+    "/f/g/x/h": "/f/{text=g/*}/h",
+    "/f/g/h/i": "/f/*/h/i",
+}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_precedence_does_not_depend_on_order(method: Method, seed: int) -> None:
+    templates = random.Random(seed).sample(TEMPLATES, len(TEMPLATES))
+    matcher = Matcher([_route(method, template) for template in templates])
+    for path, template in CHOICES.items():
+        found = matcher.find("GET", path)
+        assert found is not None, path
+        assert found.route is not None, path
+        assert found.route.template == template, path
+
+
+@pytest.mark.parametrize(("left", "right"), [("/a/{text}", "/a/*"), ("/a/%62", "/a/b"), ("/a:x", "/a:x")])
+def test_the_same_route_twice_is_refused(method: Method, left: str, right: str) -> None:
+    with pytest.raises(ValueError, match="both GET"):
+        Matcher([_route(method, left), _route(method, right)])
+
+
+def test_a_colon_is_data_where_nobody_has_custom_verbs(method: Method) -> None:
+    matcher = Matcher([_route(method, "/a/{text}"), _route(method, "/b/*:x")])
+    found = matcher.find("GET", "/a/b:c")
+    assert found is not None
+    assert found.segments == ["a", "b:c"]
+    assert matcher.find("GET", "/b/b:c") is None
+
+
+def test_finding_takes_no_longer_among_many_routes(method: Method) -> None:
+    def seconds(count: int) -> float:
+        routes = [_route(method, f"/v1/r{number}/{{text}}/parts/*") for number in range(count)]
+        matcher, path = Matcher(routes), f"/v1/r{count - 1}/x/parts/y"
+        best = 1.0
+        for _ in range(20):
+            start = time.perf_counter()
+            for _ in range(50):
+                assert matcher.find("GET", path) is not None
+            best = min(best, time.perf_counter() - start)
+        return best
+
+    assert seconds(2000) < 3 * seconds(2)
+
+
+def test_many_wildcards_do_not_explode(method: Method) -> None:
+    stars = [f"/{'/'.join(random.Random(seed).choices('a*', k=12))}/{seed}" for seed in range(200)]
+    matcher = Matcher([_route(method, template) for template in dict.fromkeys(stars)])
+    start = time.perf_counter()
+    assert matcher.find("GET", "/" + "/".join("a" * 13)) is None
+    assert matcher.find("GET", "/" * 100_000) is None
+    assert time.perf_counter() - start < 0.5
+
+
+def _dispatch(schema: Schema, route: Route) -> None:
+    Dispatch([route], registry=schema.registry, pipeline=None, channel=None)  # type: ignore[arg-type]
+
+
+def test_routes_that_cannot_be_served_are_refused_at_the_start(schema: Schema, method: Method) -> None:
+    streaming = replace(_route(method, "/a"), method=replace(method, server_streaming=True))
+    with pytest.raises(ValueError, match="streams"):
+        _dispatch(schema, streaming)
+    for template in (
+        "/a/{inner}",
+        "/a/{numbers}",
+        "/a/{named}",
+        "/a/{nope}",
+        "/a/{text.x}",
+        "/a/{inners.name}",
+    ):
+        with pytest.raises(ValueError, match="binds"):
+            _dispatch(schema, _route(method, template))
+    with pytest.raises(ValueError, match="no field"):
+        _dispatch(schema, replace(_route(method, "/a"), body="nope"))
+    with pytest.raises(ValueError, match="no field"):
+        _dispatch(schema, replace(_route(method, "/a"), response_body="nope"))
