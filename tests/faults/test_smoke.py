@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,11 +66,14 @@ async def _storm(
     async with asyncio.TaskGroup() as tasks:
         readers = [tasks.create_task(recipient.run()) for recipient in recipients]
         started = time.monotonic()
-        writers = [tasks.create_task(sender.run(stop, progress.note)) for sender in senders]
+        writers = [
+            tasks.create_task(sender.run(stop, partial(progress.note, sender.account.name)))
+            for sender in senders
+        ]
         for victim in VICTIMS:
             await asyncio.sleep(CALM_SECONDS)
             system.kill(victim)
-            recoveries[victim] = await progress.recovered(time.monotonic(), len(senders))
+            recoveries[victim] = await progress.recovered(time.monotonic())
         await asyncio.sleep(CALM_SECONDS)
         stop.set()
         await asyncio.wait(writers)
@@ -87,17 +91,17 @@ class _Progress:
     """Wakes whoever waits for accepted sends."""
 
     def __init__(self) -> None:
-        self._starts: list[float] = []
+        self._starts: dict[str, float] = {}
         self._accepted = asyncio.Event()
 
-    def note(self, started: float) -> None:
-        self._starts.append(started)
+    def note(self, sender: str, started: float) -> None:
+        self._starts[sender] = started
         self._accepted.set()
 
-    async def recovered(self, since: float, count: int) -> float:
-        """Seconds until `count` sends that began after `since` were accepted."""
+    async def recovered(self, since: float) -> float:
+        """Seconds until a send that each sender began after `since` was accepted."""
         async with asyncio.timeout(60.0):
-            while sum(start > since for start in self._starts[-count:]) < count:
+            while any(started <= since for started in self._starts.values()):
                 self._accepted.clear()
                 await self._accepted.wait()
         return time.monotonic() - since
