@@ -60,7 +60,7 @@ class Link:
             AioRpcError: it failed.
         """
         if (call := self._unary.get(path)) is None:
-            call = self._unary[path] = self._channel.unary_unary(path)
+            call = self._unary.setdefault(path, self._channel.unary_unary(path))
         try:
             response: bytes = await call(request, timeout=timeout, metadata=metadata)
         except asyncio.CancelledError:

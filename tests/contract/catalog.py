@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from google.api import annotations_pb2, http_pb2
 from google.protobuf.descriptor import Descriptor, FileDescriptor, MethodDescriptor
@@ -115,8 +116,9 @@ def _wires(method: MethodDescriptor) -> Iterator[Wire]:
 
 
 def _http_bindings(method: MethodDescriptor) -> Iterator[HttpBinding]:
-    if method.GetOptions().HasExtension(annotations_pb2.http):
-        rule = method.GetOptions().Extensions[annotations_pb2.http]
+    options: Any = method.GetOptions()
+    if options.HasExtension(annotations_pb2.http):
+        rule: http_pb2.HttpRule = options.Extensions[annotations_pb2.http]
         yield from (_http_binding(one) for one in (rule, *rule.additional_bindings))
 
 
