@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from idiom.v1 import reason_errors as runtime_errors
 from im.errors.v1 import reason_errors
@@ -16,6 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from codegen.runtime.errors import Error, Reason
+from codegen.runtime.streams.backoff import Backoff
 from codegen.runtime.streams.stamp import varint_tag
 from impl.storage.generation import SEQ_JUMP, Recovery
 from impl.storage.keys import ConversationKeys, script
@@ -86,22 +86,15 @@ class Attempt:
         """Its part of the script's ARGV."""
         send = self.send
         field = f"{len(send.conversation_id)}:{send.conversation_id}{send.sender_id}:{send.client_message_id}"
-        return [
-            field,
-            send.sender_id,
-            send.message_id,
-            send.created_ms,
-            send.payload_hash,
-            send.event,
-            *self._loaded(),
-        ]
+        facts = f"{send.sender_id} {send.message_id} {send.created_ms}"
+        return [field, send.payload_hash, send.event, facts, self._loaded()]
 
-    def _loaded(self) -> list[Argument]:
+    def _loaded(self) -> str:
         if not self.asked:
-            return ["", 0, 0, ""]
+            return ""
         if self.stored is None:
-            return ["NEW", 0, 0, _joined(self.send.members)]
-        return ["STORED", self.stored.epoch, self.stored.seq, _joined(self.stored.members)]
+            return f"NEW 0 0 {_joined(self.send.members)}"
+        return f"STORED {self.stored.epoch} {self.stored.seq} {_joined(self.stored.members)}"
 
 
 class Acceptance:
@@ -110,7 +103,6 @@ class Acceptance:
     def __init__(self, redis: Redis, partitions: int, recovery: Recovery | None, *, patience: float) -> None:
         """`patience` is how long, in seconds, a batch is tried while Redis is away."""
         self._redis = redis
-        self._recovery = recovery
         self._patience = patience
         self._seen = recovery.seen if recovery else [0] * partitions
         self._script = redis.register_script(script("accept"))
@@ -130,7 +122,7 @@ class Acceptance:
             Error: DEPENDENCY_UNAVAILABLE or RECOVERING when Redis did not answer for too long.
         """
         failure = _away()
-        pause = _FIRST_PAUSE
+        backoff = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
         repeated = False
         try:
             async with asyncio.timeout(self._patience):
@@ -139,12 +131,11 @@ class Acceptance:
                     if not isinstance(answer, Error):
                         return self._outcomes(partition, attempts, answer, repeated=repeated)
                     failure, repeated = answer, True
-                    await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - only spreads load
-                    pause = min(2 * pause, _LONGEST_PAUSE)
+                    await asyncio.sleep(backoff.pause())
         except TimeoutError:
             raise failure from None
 
-    async def _attempted(self, partition: int, attempts: Sequence[Attempt]) -> Sequence[Any] | Error:
+    async def _attempted(self, partition: int, attempts: Sequence[Attempt]) -> list[bytes] | Error:
         try:
             answer = await self._call(partition, attempts)
         except (RedisError, OSError) as error:
@@ -154,7 +145,7 @@ class Acceptance:
             return error
         return await self._stale(partition) if answer[0] == b"STALE" else answer
 
-    async def _call(self, partition: int, attempts: Sequence[Attempt]) -> Sequence[Any]:
+    async def _call(self, partition: int, attempts: Sequence[Attempt]) -> list[bytes]:
         keys = ConversationKeys(partition)
         runtime = keys.of_partition
         names = [runtime.stream, runtime.counters, runtime.generation, *keys.dedupe]
@@ -163,11 +154,11 @@ class Acceptance:
             conversation = attempt.send.conversation_id
             names += (keys.head(conversation), keys.members(conversation), keys.tail(conversation))
             arguments += attempt.arguments()
-        answer: Sequence[Any] = await self._script(keys=names, args=arguments)
-        return answer
+        answer: bytes = await self._script(keys=names, args=arguments)
+        return answer.split(b"\n")
 
     def _outcomes(
-        self, partition: int, attempts: Sequence[Attempt], answer: Sequence[Any], *, repeated: bool
+        self, partition: int, attempts: Sequence[Attempt], answer: Sequence[bytes], *, repeated: bool
     ) -> list[Accepted | Error | None]:
         self._seen[partition] = max(self._seen[partition], int(answer[0]))
         return [
@@ -182,13 +173,13 @@ class Acceptance:
         return Error(reason_errors.RECOVERING, "the partition is being recovered", retry_after=1.0)
 
 
-def _outcome(send: Send, result: Sequence[bytes], *, repeated: bool) -> Accepted | Error | None:
-    status = result[0]
+def _outcome(send: Send, result: bytes, *, repeated: bool) -> Accepted | Error | None:
+    status, *facts = result.split(b" ")
     if status == b"COLD":
         return None
     if status in _REFUSALS:
         return Error(*_REFUSALS[status])
-    message_id, epoch, seq, created_ms = map(int, result[1:])
+    message_id, epoch, seq, created_ms = map(int, facts)
     own = repeated and message_id == send.message_id
     return Accepted(message_id, epoch, seq, created_ms, duplicate=status == b"DUPLICATE" and not own)
 

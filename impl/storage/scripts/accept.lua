@@ -5,18 +5,19 @@
 --       then of each item: head, members, hot tail
 -- ARGV  1 highest ordinal known to have been accepted  2, 3 protobuf tags of epoch and seq
 --       4 jump of seq at a new epoch
---       then of each item: dedupe field, sender, message id, created (ms), payload hash, event,
---       '' or 'NEW' or 'STORED' (what the database said), its epoch, its seq, members separated by blanks
--- Returns {'STALE'}, or the partition's last ordinal and for each item
---       {'OK' | 'DUPLICATE', message id, epoch, seq, created (ms)} or {'COLD' | 'NOT_A_MEMBER' | 'REUSED'}
-local SHARED_KEYS, SHARED_ARGS, ITEM_KEYS, ITEM_ARGS = 6, 4, 3, 10
+--       then of each item: dedupe field, payload hash, event,
+--       '<sender> <message id> <created, ms>' and what the database said:
+--       '' (not asked), or 'NEW 0 0 <members>', or 'STORED <epoch> <seq> <members>'
+-- Returns 'STALE', or lines: the partition's last ordinal, and for each item
+--       'OK' or 'DUPLICATE' with '<message id> <epoch> <seq> <created, ms>', or 'COLD', 'NOT_A_MEMBER', 'REUSED'
+local SHARED_KEYS, SHARED_ARGS, ITEM_KEYS, ITEM_ARGS = 6, 4, 3, 5
 local SLOTS, SLOT_SECONDS, DEDUPE_SECONDS = 3, 1800, 7200
 
 local stream, counters, generation = KEYS[1], KEYS[2], KEYS[3]
 local epoch = tonumber(redis.call('HGET', generation, 'epoch') or '')
 local state = redis.call('HMGET', counters, 'accepted', 'slot')
 local accepted = tonumber(state[1] or '0')
-if not epoch or accepted < tonumber(ARGV[1]) then return {'STALE'} end
+if not epoch or accepted < tonumber(ARGV[1]) then return 'STALE' end
 local epoch_tag, seq_tag, jump = ARGV[2], ARGV[3], tonumber(ARGV[4])
 
 local function digits(number) return string.format('%.0f', number) end
@@ -48,7 +49,7 @@ local dedupe = KEYS[4 + slot % SLOTS]
 local function first_result(field)
   for back = 0, SLOTS - 1 do
     local found = redis.call('HGET', KEYS[4 + (slot - back) % SLOTS], field)
-    if found then return string.match(found, '^(%S+) (%S+) (%S+) (%S+) (.*)$') end
+    if found then return string.match(found, '^(%S+ %S+ %S+ %S+) (.*)$') end
   end
 end
 
@@ -74,18 +75,15 @@ local function accept(keys, field, sender, id, time, hash, event, loaded)
   local head = redis.call('HMGET', keys.head, 'epoch', 'seq')
   local head_epoch, seq = tonumber(head[1] or '0'), tonumber(head[2] or '0')
   if head_epoch < epoch then
-    if loaded.state == '' then return {'COLD'} end
+    if not loaded.state then return 'COLD' end
     local created = head_epoch == 0 and loaded.state == 'NEW'
-    if created and not listed(loaded.members, sender) then return {'NOT_A_MEMBER'} end
+    if created and not listed(loaded.members, sender) then return 'NOT_A_MEMBER' end
     seq = warm(keys, head_epoch, seq, loaded)
   end
-  if redis.call('HEXISTS', keys.members, sender) == 0 then return {'NOT_A_MEMBER'} end
+  if redis.call('HEXISTS', keys.members, sender) == 0 then return 'NOT_A_MEMBER' end
 
-  local first_id, first_epoch, first_seq, first_time, first_hash = first_result(field)
-  if first_id then
-    if first_hash ~= hash then return {'REUSED'} end
-    return {'DUPLICATE', first_id, first_epoch, first_seq, first_time}
-  end
+  local first, first_hash = first_result(field)
+  if first then return first_hash == hash and 'DUPLICATE ' .. first or 'REUSED' end
 
   seq = seq + 1
   accepted = accepted + 1
@@ -94,22 +92,19 @@ local function accept(keys, field, sender, id, time, hash, event, loaded)
   redis.call('HSET', counters, 'accepted', digits(accepted))
   redis.call('HSET', keys.head, 'epoch', digits(epoch), 'seq', digits(seq), 'id', id)
   redis.call('ZADD', keys.tail, digits(seq), envelope)
-  local result = {'OK', id, digits(epoch), digits(seq), time}
-  redis.call('HSET', dedupe, field, table.concat(result, ' ', 2) .. ' ' .. hash)
-  return result
+  local result = table.concat({id, digits(epoch), digits(seq), time}, ' ')
+  redis.call('HSET', dedupe, field, result .. ' ' .. hash)
+  return 'OK ' .. result
 end
 
 local results = {}
 for item = 1, (#KEYS - SHARED_KEYS) / ITEM_KEYS do
   local key, arg = SHARED_KEYS + (item - 1) * ITEM_KEYS, SHARED_ARGS + (item - 1) * ITEM_ARGS
   local keys = {head = KEYS[key + 1], members = KEYS[key + 2], tail = KEYS[key + 3]}
-  local loaded = {
-    state = ARGV[arg + 7], epoch = tonumber(ARGV[arg + 8]), seq = tonumber(ARGV[arg + 9]), members = ARGV[arg + 10],
-  }
-  results[item] = accept(
-    keys, ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3], ARGV[arg + 4], ARGV[arg + 5], ARGV[arg + 6], loaded
-  )
+  local sender, id, time = string.match(ARGV[arg + 4], '^(%S+) (%S+) (%S+)$')
+  local state, stored_epoch, stored_seq, members = string.match(ARGV[arg + 5], '^(%S+) (%S+) (%S+) (.*)$')
+  local loaded = {state = state, epoch = tonumber(stored_epoch), seq = tonumber(stored_seq), members = members}
+  results[item] = accept(keys, ARGV[arg + 1], sender, id, time, ARGV[arg + 2], ARGV[arg + 3], loaded)
 end
 redis.call('EXPIRE', dedupe, DEDUPE_SECONDS)
-table.insert(results, 1, digits(accepted))
-return results
+return digits(accepted) .. '\n' .. table.concat(results, '\n')

@@ -19,6 +19,9 @@ from tests.impl.storage.redis.sends import send, stream_of
 MEMBERS = {"dm.1.2": (1, 2), "dm.1.3": (1, 3), "dm.2.3": (2, 3)}
 
 
+Processes = tuple[Process, Process]
+
+
 @dataclass(frozen=True)
 class Sent:
     conversation: str
@@ -57,7 +60,7 @@ rounds = st.lists(st.lists(sends, min_size=1, max_size=12), max_size=8)
 
 
 @pytest.fixture
-async def processes(world: World) -> AsyncIterator[tuple[Process, Process]]:
+async def processes(world: World) -> AsyncIterator[Processes]:
     async with world.process() as one, world.process() as two:
         yield one, two
 
@@ -67,20 +70,20 @@ async def processes(world: World) -> AsyncIterator[tuple[Process, Process]]:
 def check(
     loop: asyncio.AbstractEventLoop,
     world: World,
-    processes: tuple[Process, Process],
+    processes: Processes,
     rounds: list[list[Sent]],
 ) -> None:
     asyncio.run_coroutine_threadsafe(compare(world, processes, rounds), loop).result(60)
 
 
-async def compare(world: World, processes: tuple[Process, Process], rounds: list[list[Sent]]) -> None:
+async def compare(world: World, processes: Processes, rounds: list[list[Sent]]) -> None:
     await processes[0].redis.flushall()
     world.stored.clear()
     first = await processes[0].conversations.accept(send("dm.0.0", 0, members=(0,)))
     world.stored.update({c: Stored(first.epoch, 0, members) for c, members in MEMBERS.items()})
     model = Model()
     for number, together in enumerate(rounds):
-        # One process sends concurrently, so that they share batches; order within a conversation is that of arrival.
+        # Concurrent sends of one process share batches and keep the order of their arrival.
         conversations = processes[number % 2].conversations
         results = await asyncio.gather(
             *(conversations.accept(send(s.conversation, s.sender, s.client_id, s.text)) for s in together),
@@ -108,7 +111,5 @@ def outcome(result: Accepted | BaseException) -> tuple[str, int]:
     return names[result.reason], 0
 
 
-async def test_any_interleaving_gives_what_the_model_gives(
-    world: World, processes: tuple[Process, Process]
-) -> None:
+async def test_any_interleaving_gives_what_the_model_gives(world: World, processes: Processes) -> None:
     await asyncio.to_thread(check, asyncio.get_running_loop(), world, processes)
