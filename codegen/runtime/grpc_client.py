@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -139,8 +140,9 @@ class Upstreams:
         link = await self._found(method, options, search)
         stream = link.stream(method.path, _serialized(requests), self._metadata(options), options.timeout)
         try:
-            async for data in stream:
-                yield _parsed(response, data)
+            async with contextlib.aclosing(stream) as answers:
+                async for data in answers:
+                    yield _parsed(response, data)
         except aio.AioRpcError as failure:
             raise error_of(failure) from failure
 

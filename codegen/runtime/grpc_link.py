@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
 import grpc
 from grpc import aio
 
 from codegen.runtime.grpc_failure import lost
+
+LOG = logging.getLogger(__name__)
 
 OPTIONS = (
     ("grpc.enable_http_proxy", 0),
@@ -71,7 +74,7 @@ class Link:
 
     async def stream(
         self, path: str, requests: AsyncIterator[bytes], metadata: Metadata, limit: float | None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """One stream of requests and responses.
 
         Raises:
@@ -79,9 +82,11 @@ class Link:
         """
         open_stream: Callable[..., Any] = self._channel.stream_stream(path)
         try:
-            call = open_stream(requests, timeout=limit, metadata=metadata)
+            call = open_stream(timeout=limit, metadata=metadata)
         except aio.UsageError:
             raise lost() from None
+        # Given the requests, gRPC would go on waiting for the next one after the call has ended.
+        sending = asyncio.create_task(_send(call, requests), name=f"requests of {path}")
         try:
             async for response in call:
                 yield response
@@ -89,10 +94,25 @@ class Link:
             raise _why_cancelled() from None
         finally:
             call.cancel()
+            sending.cancel()
+            await asyncio.wait([sending])
 
     async def close(self, grace: float | None = None) -> None:
         """Close the connection once calls under way have ended, at most after `grace` seconds."""
         await self._channel.close(grace)
+
+
+async def _send(call: Any, requests: AsyncIterator[bytes]) -> None:
+    """Send the requests while the call lasts; why it ended is told to those who read its responses."""
+    try:
+        async for request in requests:
+            await call.write(request)
+        await call.done_writing()
+    except (aio.AioRpcError, asyncio.InvalidStateError):
+        LOG.debug("a call ended before all its requests were sent")
+    except Exception:  # the outermost frame of the task: the call cannot go on without its requests
+        LOG.exception("the requests of a call failed")
+        call.cancel()
 
 
 def _why_cancelled() -> BaseException:

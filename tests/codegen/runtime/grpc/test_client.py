@@ -269,6 +269,40 @@ async def test_a_stream_that_is_left_is_cancelled_on_the_server(world: World, up
         await echo.cancelled.wait()
 
 
+async def test_a_stream_whose_instance_died_lets_go_of_its_requests(
+    world: World, live: Instances, upstreams: Upstreams
+) -> None:
+    let_go = asyncio.Event()
+
+    async def requests() -> AsyncIterator[Any]:
+        try:
+            yield NAME
+            await asyncio.Event().wait()
+        finally:
+            let_go.set()
+
+    port = free_port()
+    async with process("a", port), world.registered("a", port):
+        await until(live, lambda: live.get("a") is not None)
+        answers = upstreams.stream_stream(CHAT, requests(), Text, CallOptions(instance="a"))
+        assert (await anext(answers)).text == "a"
+    with pytest.raises(Error, match="UNAVAILABLE"):
+        await anext(answers)
+    assert let_go.is_set()
+
+
+async def test_requests_that_cannot_be_made_end_their_stream(world: World, upstreams: Upstreams) -> None:
+    async def requests() -> AsyncIterator[Any]:
+        yield NAME
+        raise ZeroDivisionError
+
+    async with world.instance("a"):
+        await names(upstreams, 1)
+        answers = upstreams.stream_stream(CHAT, requests(), Text, CallOptions(instance="a"))
+        with pytest.raises(Error, match="UNAVAILABLE"):
+            _ = [answer async for answer in answers]
+
+
 async def test_calls_under_way_outlive_the_registration_of_their_instance(
     world: World, live: Instances, upstreams: Upstreams
 ) -> None:
