@@ -22,10 +22,8 @@ WINDOW = 64
 """Requests that wait to be sent to one gateway; more are given up."""
 ANSWER_SECONDS = 1.0
 """Longest wait for the answer to one request."""
-ATTEMPTS = 2
-"""Times that one request is sent: a second time when the stream broke."""
 PAUSE = 0.05
-"""Seconds before the second time."""
+"""Seconds before a request is sent once more, because its stream broke."""
 
 
 class Deliveries:
@@ -50,17 +48,18 @@ class Deliveries:
             await asyncio.wait(self._tasks)
 
     async def deliver(self, instance: str, request: DeliverRequest) -> DeliverResponse | None:
-        """The gateway's answer, or None if it was not heard in time: then nobody knows what became of it."""
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                await asyncio.sleep(PAUSE)
-            try:
-                return await self._stream(instance).ask(request)
-            except Error as error:
-                LOG.info("delivery to %s failed: %s", instance, error)
-                if error.reason in (NO_INSTANCE, OVERLOADED):
-                    break
-        return None
+        """The gateway's answer, or None if it was not heard in time: the gateway may get the request yet.
+
+        Raises:
+            Error: the gateway cannot be reached now, or too many requests wait for it.
+        """
+        try:
+            return await self._stream(instance).ask(request)
+        except Error as error:
+            if error.reason in (NO_INSTANCE, OVERLOADED):
+                raise
+        await asyncio.sleep(PAUSE)  # the stream broke
+        return await self._stream(instance).ask(request)
 
     def _stream(self, instance: str) -> DeliveryStream:
         if (stream := self._streams.get(instance)) is None:

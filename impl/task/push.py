@@ -52,9 +52,13 @@ class Push:
         """Deliver one parcel; returns the sessions that are not there."""
         gone: dict[str, SessionAddress] = {}
         for request in requests(to, parcel.items):
-            response = await self._deliveries.deliver(to.instance, request)
-            if response is None:
+            try:
+                response = await self._deliveries.deliver(to.instance, request)
+            except Error as error:
+                LOG.info("delivery to %s failed: %s", to.instance, error)
                 break
+            if response is None:
+                continue
             if response.outcome == DeliverResponse.OUTCOME_FENCED:
                 # Not for a gateway to decide: the acknowledgement that follows is refused if this is true.
                 LOG.warning("%s knows a newer owner of partition %d", to.instance, to.partition)

@@ -8,6 +8,7 @@ from im.connect.v1.delivery_service_pb2 import DeliverResponse
 
 from impl.storage.sessions import SessionAddress
 from impl.task import deliveries as module
+from impl.task import routing
 from impl.task.push import Push
 from tests.impl.task.world import World, batch_of, event
 
@@ -101,6 +102,20 @@ async def test_a_gateway_that_hangs_holds_nobody_up_for_long_and_hears_all_once_
         await slow.hears(*range(1, 11))
         await outcomes(push, 11)
         assert slow.ids[-1] == 11
+
+
+async def test_a_slow_gateway_hears_all_requests_of_a_large_batch(
+    world: World, push: Push, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(routing, "MAX_ITEMS", 2)
+    async with world.gateway("slow") as slow:
+        await world.sessions.add([slow.session(2, "s")])
+        slow.open.clear()
+        assert await outcomes(push, 1, 2, 3, 4, 5) == {OK}
+        assert await outcomes(push, 6) == {OK}
+        slow.open.set()
+        await slow.hears(1, 2, 3, 4, 5, 6)
 
 
 async def test_a_gateway_that_hangs_for_ever_costs_bounded_memory(
