@@ -54,7 +54,7 @@ class FieldViolation:
     description: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Error(Exception):
     """A refusal that a caller may see.
 

@@ -57,7 +57,7 @@ local function listed(members, user)
   return string.find(' ' .. members .. ' ', ' ' .. user .. ' ', 1, true) ~= nil
 end
 
--- Makes a conversation's head of this epoch out of what Redis and the database know of it.
+-- Where a conversation goes on in this epoch, by what Redis and the database know of it.
 local function warm(keys, head_epoch, head_seq, loaded)
   local seq = math.max(head_seq, loaded.seq)
   if seq > 0 and math.max(head_epoch, loaded.epoch) < epoch then seq = seq + jump end
@@ -66,7 +66,6 @@ local function warm(keys, head_epoch, head_seq, loaded)
       redis.call('HSETNX', keys.members, user, 'member 0')
     end
   end
-  redis.call('HSET', keys.head, 'epoch', digits(epoch), 'seq', digits(seq))
   if loaded.seq > 0 then redis.call('HSET', keys.head, 'persisted', digits(loaded.seq)) end
   return seq
 end
@@ -74,17 +73,16 @@ end
 local function accept(keys, field, sender, id, time, hash, event, loaded)
   local head = redis.call('HMGET', keys.head, 'epoch', 'seq')
   local head_epoch, seq = tonumber(head[1] or '0'), tonumber(head[2] or '0')
-  if head_epoch < epoch then
-    if not loaded.state then return 'COLD' end
-    local created = head_epoch == 0 and loaded.state == 'NEW'
-    if created and not listed(loaded.members, sender) then return 'NOT_A_MEMBER' end
-    seq = warm(keys, head_epoch, seq, loaded)
-  end
-  if redis.call('HEXISTS', keys.members, sender) == 0 then return 'NOT_A_MEMBER' end
+  local cold = head_epoch < epoch
+  if cold and not loaded.state then return 'COLD' end
+  local told = cold and (head_epoch == 0 or loaded.state == 'STORED') and listed(loaded.members, sender)
+  if not told and redis.call('HEXISTS', keys.members, sender) == 0 then return 'NOT_A_MEMBER' end
 
   local first, first_hash = first_result(field)
   if first then return first_hash == hash and 'DUPLICATE ' .. first or 'REUSED' end
 
+  -- Nothing was written so far: a head must not move without an entry.
+  if cold then seq = warm(keys, head_epoch, seq, loaded) end
   seq = seq + 1
   accepted = accepted + 1
   local envelope = event .. epoch_tag .. varint(epoch) .. seq_tag .. varint(seq)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from idiom.v1 import reason_errors
+from im.errors.v1 import reason_errors as im_errors
 from im.stream.v1.conversation_event_pb2 import ConversationEvent
 
 from codegen.runtime.discovery import Etcd
@@ -135,6 +136,25 @@ async def test_an_end_of_the_log_that_a_living_process_saw_is_missed(world: Worl
     assert accepted.seq == len(left) - 1 + SEQ_JUMP + 1
     tail = await process.conversations.tail("dm.1.2", None, None, 10)
     assert [ConversationEvent.FromString(e).seq for e in tail] == [event.seq for event in left]
+
+
+async def test_a_repetition_or_refusal_in_a_new_epoch_moves_no_head(world: World, process: Process) -> None:
+    first = await process.conversations.accept(send(client_id="first"))
+    for _ in range(5):
+        await process.conversations.accept(send())
+    await world.server.stop()
+    cut_last_write(world.server)
+    await world.server.start()
+
+    again = await process.conversations.accept(send(client_id="first"))
+    with pytest.raises(Error) as caught:
+        await process.conversations.accept(send(sender=9))
+    assert caught.value.reason is im_errors.NOT_A_MEMBER
+    assert (again.epoch, again.seq) == (first.epoch, first.seq)
+    assert max(await epochs(process)) == 2
+    left = [event for _, event in await stream_of(process.redis, "dm.1.2")]
+    head = (await process.conversations.heads(["dm.1.2"]))["dm.1.2"]
+    assert (head.epoch, head.seq) == (left[-1].epoch, left[-1].seq)
 
 
 async def test_an_end_of_the_log_that_only_the_database_saw_is_missed(world: World) -> None:
