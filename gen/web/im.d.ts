@@ -21,7 +21,7 @@ export const CloseReason: {
   readonly HELLO_EXPECTED: Close;
   /** The access token was refused. */
   readonly UNAUTHENTICATED: Close;
-  /** A frame could not be read, or was of the wrong kind for the subprotocol. */
+  /** What arrived is no frame, or of the wrong kind for the subprotocol. */
   readonly MALFORMED_FRAME: Close;
   /** Nothing was heard for two heartbeat intervals. */
   readonly HEARTBEAT_TIMEOUT: Close;

@@ -28,7 +28,7 @@ export const CloseReason = Object.freeze({
   HELLO_EXPECTED: { code: 4400, name: "HELLO_EXPECTED", reconnect: "NEVER" },
   /** The access token was refused. */
   UNAUTHENTICATED: { code: 4401, name: "UNAUTHENTICATED", reconnect: "AUTHENTICATE" },
-  /** A frame could not be read, or was of the wrong kind for the subprotocol. */
+  /** What arrived is no frame, or of the wrong kind for the subprotocol. */
   MALFORMED_FRAME: { code: 4402, name: "MALFORMED_FRAME", reconnect: "NEVER" },
   /** Nothing was heard for two heartbeat intervals. */
   HEARTBEAT_TIMEOUT: { code: 4408, name: "HEARTBEAT_TIMEOUT", reconnect: "BACKOFF" },

@@ -37,6 +37,7 @@ from impl.storage.sessions import SessionAddress
 log = logging.getLogger(__name__)
 
 _ID_DIGITS = 19
+_ECHO_SECONDS = 1.0
 _REFUSED_CODES = frozenset(
     reason.code
     for reason in (
@@ -76,6 +77,7 @@ class Peer:
 
     __slots__ = (
         "_address",
+        "_beaten",
         "_connection",
         "_hub",
         "_lanes",
@@ -96,6 +98,7 @@ class Peer:
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._slot = 0
+        self._beaten = 0.0
         self._watch()
 
     async def run(self) -> None:
@@ -117,7 +120,7 @@ class Peer:
             self._session.close(now)
         decision = self._session.tick(now, self._connection.heard, self._connection.said)
         if decision.beat:
-            self._say(ServerFrame(heartbeat=Heartbeat()))
+            self._beat()
         if decision.probe:
             self._connection.probe()
         if decision.close is not None:
@@ -175,7 +178,7 @@ class Peer:
             frame = self._connection.codec.read(data)
             kind = self._kind(frame)
         except Error as error:
-            self.close(closes.MALFORMED_FRAME, error)
+            self._unreadable(data, error)
             return
         match self._session.receive(kind):
             case Reaction.OPEN:
@@ -188,6 +191,13 @@ class Peer:
                 self.close(closes.HELLO_EXPECTED, _unexpected(kind))
             case Reaction.IGNORE:
                 pass
+
+    def _unreadable(self, data: str | bytes, error: Error) -> None:
+        """A field that cannot be read spoils its frame, what is no frame at all spoils the session."""
+        if self._session.state is State.LIVE and error.reason is not runtime_reasons.MALFORMED_BODY:
+            self._refuse(error, self._connection.codec.request_id(data))
+        else:
+            self.close(closes.MALFORMED_FRAME, error)
 
     def _kind(self, frame: Message) -> str:
         kind = self._hub.endpoint.calls.kind(frame)
@@ -235,7 +245,7 @@ class Peer:
         if request is not None:
             await self._call(request)
         elif kind == "heartbeat":
-            self._say(ServerFrame(heartbeat=Heartbeat()))
+            self._beat()
         elif kind == "ack":
             self._acknowledge(getattr(frame, kind))
         else:
@@ -289,6 +299,13 @@ class Peer:
 
     def _say(self, frame: Message) -> None:
         self._write(self._connection.codec.write(frame))
+
+    def _beat(self) -> None:
+        """Show life, but do not answer the echo of an own heartbeat: two polite sides would never stop."""
+        now = _now()
+        if now >= self._beaten + _ECHO_SECONDS:
+            self._beaten = now
+            self._say(ServerFrame(heartbeat=Heartbeat()))
 
     def _write(self, written: bytes) -> None:
         if self._session.state is State.CLOSING:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+import orjson
 from google.protobuf.message import DecodeError, Message
 from idiom.v1 import reason_errors as reasons
 from websockets.frames import Frame, Opcode
@@ -33,6 +34,10 @@ class FrameCodec(Protocol):
         """
         ...
 
+    def request_id(self, data: str | bytes) -> str:
+        """The `request_id` in a frame that cannot be read; empty if none can be made out."""
+        ...
+
     def write(self, frame: Message) -> bytes:
         """A server frame as it goes over TCP: the WebSocket header and the payload."""
         ...
@@ -52,6 +57,17 @@ class JsonFrames:
         if isinstance(data, bytes):
             raise _wrong_kind("binary", self.subprotocol)
         return self._type.FromString(self._reader.parse(data).to_binary())
+
+    def request_id(self, data: str | bytes) -> str:
+        """The first one that a member of the frame has."""
+        try:
+            frame = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            return ""
+        members = frame.values() if isinstance(frame, dict) else ()
+        objects = [member for member in members if isinstance(member, dict)]
+        found = [member.get(name) for member in objects for name in ("requestId", "request_id")]
+        return next((name for name in found if isinstance(name, str)), "")
 
     def write(self, frame: Message) -> bytes:
         """A server frame with its WebSocket header."""
@@ -73,6 +89,10 @@ class BinaryFrames:
             return self._type.FromString(data)
         except DecodeError:
             raise Error(reasons.MALFORMED_BODY, "the frame is not a serialized message") from None
+
+    def request_id(self, data: str | bytes) -> str:  # noqa: ARG002 - bytes that cannot be read hold no fields
+        """Nothing."""
+        return ""
 
     def write(self, frame: Message) -> bytes:
         """A server frame with its WebSocket header."""

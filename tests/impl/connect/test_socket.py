@@ -165,8 +165,6 @@ async def test_a_second_hello_is_refused_and_the_session_goes_on(town: Town) -> 
     [
         (JSON, "nonsense", "MALFORMED_BODY"),
         (JSON, "{}", "MALFORMED_BODY"),
-        (JSON, '{"chat":{}}', "UNKNOWN_FIELD"),
-        (JSON, '{"heartbeat":{},"heartbeat":{}}', "INVALID_FIELD"),
         (JSON, b"{}", "MALFORMED_BODY"),
         (BINARY, b"\xff\xff", "MALFORMED_BODY"),
         (BINARY, b"", "MALFORMED_BODY"),
@@ -184,6 +182,39 @@ async def test_an_unreadable_frame_is_explained_and_ends_the_session(
         error = (await client.hear()).error
         assert (error.code, error.reason) == ("INVALID_ARGUMENT", reason)
         assert await client.closed() == (4402, "MALFORMED_FRAME")
+
+
+@pytest.mark.parametrize(
+    ("data", "request_id", "reason"),
+    [
+        ('{"chat":{}}', "", "UNKNOWN_FIELD"),
+        ('{"heartbeat":{},"heartbeat":{}}', "", "INVALID_FIELD"),
+        ('{"send":{"requestId":"r","request":{"text":5}}}', "r", "INVALID_FIELD"),
+        ('{"send":{"request_id":"r","request":{"colour":"red"}}}', "r", "UNKNOWN_FIELD"),
+    ],
+)
+async def test_a_field_that_cannot_be_read_spoils_only_its_frame(
+    town: Town, data: str, request_id: str, reason: str
+) -> None:
+    async with town.session(await town.person()) as (client, _):
+        await client.connection.send(data)
+        error = (await client.hear()).error
+        assert (error.request_id, error.code, error.reason) == (request_id, "INVALID_ARGUMENT", reason)
+        await client.say(heartbeat={})
+        assert (await client.hear()).WhichOneof("frame") == "heartbeat"
+    async with town.client() as stranger:
+        await stranger.connection.send(data)
+        assert (await stranger.hear()).error.reason == reason
+        assert await stranger.closed() == (4402, "MALFORMED_FRAME")
+
+
+async def test_a_client_that_echoes_heartbeats_does_not_start_a_storm(town: Town) -> None:
+    async with town.session(await town.person()) as (client, _):
+        await client.say(heartbeat={})
+        assert (await client.hear()).WhichOneof("frame") == "heartbeat"
+        await client.say(heartbeat={})
+        await client.say(ack={})
+        assert (await client.hear()).WhichOneof("frame") == "error"
 
 
 async def test_text_that_is_no_utf8_ends_the_session(town: Town) -> None:

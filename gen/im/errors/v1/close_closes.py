@@ -13,7 +13,7 @@ HELLO_EXPECTED = CloseCode("HELLO_EXPECTED", 4400, Reconnect.NEVER)
 UNAUTHENTICATED = CloseCode("UNAUTHENTICATED", 4401, Reconnect.AUTHENTICATE)
 """The access token was refused."""
 MALFORMED_FRAME = CloseCode("MALFORMED_FRAME", 4402, Reconnect.NEVER)
-"""A frame could not be read, or was of the wrong kind for the subprotocol."""
+"""What arrived is no frame, or of the wrong kind for the subprotocol."""
 HEARTBEAT_TIMEOUT = CloseCode("HEARTBEAT_TIMEOUT", 4408, Reconnect.BACKOFF)
 """Nothing was heard for two heartbeat intervals."""
 SLOW_CONSUMER = CloseCode("SLOW_CONSUMER", 4409, Reconnect.BACKOFF)

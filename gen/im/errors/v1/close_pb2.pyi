@@ -30,7 +30,7 @@ class _CloseReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CloseReas
     CLOSE_REASON_UNAUTHENTICATED: _CloseReason.ValueType  # 3
     """The access token was refused."""
     CLOSE_REASON_MALFORMED_FRAME: _CloseReason.ValueType  # 4
-    """A frame could not be read, or was of the wrong kind for the subprotocol."""
+    """What arrived is no frame, or of the wrong kind for the subprotocol."""
     CLOSE_REASON_HEARTBEAT_TIMEOUT: _CloseReason.ValueType  # 5
     """Nothing was heard for two heartbeat intervals."""
     CLOSE_REASON_SLOW_CONSUMER: _CloseReason.ValueType  # 6
@@ -51,7 +51,7 @@ CLOSE_REASON_HELLO_EXPECTED: CloseReason.ValueType  # 2
 CLOSE_REASON_UNAUTHENTICATED: CloseReason.ValueType  # 3
 """The access token was refused."""
 CLOSE_REASON_MALFORMED_FRAME: CloseReason.ValueType  # 4
-"""A frame could not be read, or was of the wrong kind for the subprotocol."""
+"""What arrived is no frame, or of the wrong kind for the subprotocol."""
 CLOSE_REASON_HEARTBEAT_TIMEOUT: CloseReason.ValueType  # 5
 """Nothing was heard for two heartbeat intervals."""
 CLOSE_REASON_SLOW_CONSUMER: CloseReason.ValueType  # 6
