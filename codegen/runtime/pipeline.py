@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import itertools
 import logging
 import re
 import secrets
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from idiom.v1 import reason_errors as reasons
 
 from codegen.runtime.context import Context, Identity, Wire
+from codegen.runtime.deadline import Deadline
 from codegen.runtime.errors import Error
 from codegen.runtime.identity import Authenticator
 from codegen.runtime.method import Auth, Method
@@ -27,6 +28,8 @@ REQUEST_ID = "x-request-id"
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
+_PROCESS = secrets.token_hex(6)
+_requests = itertools.count(1)
 _log = logging.getLogger(__name__)
 
 
@@ -94,7 +97,7 @@ class Pipeline:
         """
         try:
             validate(request)
-            async with asyncio.timeout(context.remaining):
+            with Deadline(context.remaining):
                 return await invoke(request, context)
         except Error:
             raise
@@ -140,7 +143,7 @@ def request_id(metadata: Mapping[str, str]) -> str:
     given = metadata.get(REQUEST_ID)
     if given is not None and _REQUEST_ID.fullmatch(given):
         return given
-    return secrets.token_hex(8)
+    return f"{_PROCESS}{next(_requests):x}"
 
 
 def internal(what: str, request: str) -> Error:

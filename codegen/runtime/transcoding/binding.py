@@ -40,6 +40,7 @@ class Binding:
         self._body = None if self._whole else _field(self.request, route.body)
         self._response_field = _field(self.response, route.response_body)
         self._variables = tuple((each, _bound(self.request, route, each)) for each in route.variables)
+        self._repeatable = tuple(target for _, target in self._variables if self._in_body(target))
         self._parameters = Parameters(self.request.description, self._taken())
 
     def decode(self, segments: Sequence[str], query: bytes, body: bytes, *, binary: bool) -> Message[Any]:
@@ -81,13 +82,16 @@ class Binding:
             return self.request.parse(body)
         given = self._codec.loads(body)
         if self._body is not None:
-            values[self._body.json_name] = given
-            return self.request.parse_value(values)
+            given = {**values, self._body.json_name: given}
         if not isinstance(given, dict):
             raise malformed("the body is not a JSON object")
-        for _, target in self._variables:
+        for target in self._repeatable:
             self._bind(given, values, target)
         return self.request.parse_value(given)
+
+    def _in_body(self, target: Parameter) -> bool:
+        """Whether the body may say too what a variable says."""
+        return self._whole or (self._body is not None and target.path[0].name == self._body.name)
 
     def _bind(self, given: dict[str, JsonValue], values: dict[str, JsonValue], target: Parameter) -> None:
         """Puts a variable's value into the body's JSON; the body may repeat it, but not contradict it."""
@@ -107,15 +111,18 @@ class Binding:
         return bool(messages[0][field] == messages[1][field])
 
     def _with_binary(self, values: dict[str, JsonValue], body: bytes) -> Message[Any]:
-        bound = self.request.parse_value(values)
         if self._body is not None:
-            return self._with_binary_field(bound, self._body, body)
-        message = self.request.parse_binary(body)
-        for _, target in self._variables:
+            message = self._with_binary_field(values, self._body, body)
+        else:
+            message = self.request.parse_binary(body)
+        bound = self.request.parse_value(values)
+        for target in self._repeatable:
             _bind_binary(message, bound, target)
         return message
 
-    def _with_binary_field(self, bound: Message[Any], field: DescField, body: bytes) -> Message[Any]:
+    def _with_binary_field(self, values: dict[str, JsonValue], field: DescField, body: bytes) -> Message[Any]:
+        beside = {name: value for name, value in values.items() if name != field.json_name}
+        bound = self.request.parse_value(beside)
         value = field.value
         if not isinstance(value, DescFieldValueMessage):
             raise malformed(f"a body for {field.name} must be {JSON}")

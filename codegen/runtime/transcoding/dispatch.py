@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from codegen.runtime.codec import JsonCodec
 from codegen.runtime.context import Context, Wire
+from codegen.runtime.deadline import Deadline
 from codegen.runtime.errors import Error
 from codegen.runtime.grpc_client import CallOptions, Channel
 from codegen.runtime.pipeline import REQUEST_ID, Pipeline, internal, request_id
@@ -35,6 +36,7 @@ FORWARDED = frozenset({"traceparent", "tracestate"})
 JSON_SIZE_FACTOR = 6
 """Most bytes of JSON for one byte of its binary form: `\\u0001`."""
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 _READ = frozenset(
     name.encode()
     for name in (
@@ -131,7 +133,7 @@ class Dispatch(BaseRoute):
         if length is not None and length.isdecimal() and int(length) > limit:
             raise Error(reasons.TOO_LARGE, f"the body is larger than {limit} bytes")
         try:
-            async with asyncio.timeout(context.remaining):
+            with Deadline(context.remaining):
                 return await _read(receive, limit), binary
         except TimeoutError:
             raise Error(reasons.DEADLINE_EXCEEDED, "the body did not arrive in time") from None
@@ -155,7 +157,7 @@ class Dispatch(BaseRoute):
                 identity=context.identity,
                 timeout=context.remaining,
                 request_id=context.request_id,
-                metadata={key: context.metadata[key] for key in FORWARDED if key in context.metadata},
+                metadata=_forwarded(context.metadata),
             )
             return await self._channel.unary_bytes(method, payload, options)
 
@@ -213,6 +215,12 @@ def _metadata(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
             key, text = name.decode(), value.decode("latin-1")
             metadata[key] = f"{metadata[key]},{text}" if key in metadata else text
     return metadata
+
+
+def _forwarded(metadata: Mapping[str, str]) -> Mapping[str, str]:
+    if FORWARDED.isdisjoint(metadata):
+        return _NONE
+    return {key: metadata[key] for key in FORWARDED if key in metadata}
 
 
 async def _read(receive: Receive, limit: int) -> bytes:

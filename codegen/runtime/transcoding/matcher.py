@@ -19,6 +19,7 @@ from codegen.runtime.transcoding.route import Route, Variable
 
 ANY_VERB = "*"
 
+_PATTERN = re.compile(r"[*{%]|[^\x00-\x7f]")
 _ESCAPED = re.compile(r"(?:[^%]|%[0-9a-fA-F]{2})*", re.DOTALL)
 
 
@@ -64,6 +65,7 @@ class Matcher:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._root = _Node()
+        self._exact: dict[tuple[str, str], Found] = {}
         self._has_custom_verbs = False
         for route in routes:
             self._add(route)
@@ -75,6 +77,8 @@ class Matcher:
             verb: HTTP method.
             path: starts with `/`, percent-encoded; bytes beyond ASCII as latin-1.
         """
+        if (exact := self._exact.get((verb, path))) is not None:
+            return exact
         raw = path[1:].split("/")
         segments = (
             raw if "%" not in path and path.isascii() else [_decoded_or_raw(segment) for segment in raw]
@@ -102,6 +106,8 @@ class Matcher:
             raise ValueError(f"{methods} are both {route.verb} {route.template}")
         verbs[route.verb] = route
         self._has_custom_verbs |= bool(route.custom_verb)
+        if _is_plain(route):
+            self._exact[route.verb, route.template] = Found(route, route.segments)
 
     def _end(self, segments: Sequence[str]) -> _End:
         node = self._root
@@ -115,6 +121,12 @@ class Matcher:
                 node = node.literals.setdefault(segment, _Node())
         node.end = node.end or _End()
         return node.end
+
+
+def _is_plain(route: Route) -> bool:
+    """Whether nothing can go before the route on the path that its template is, literally."""
+    custom = f":{route.custom_verb}" if route.custom_verb else ""
+    return route.template == f"/{'/'.join(route.segments)}{custom}" and not _PATTERN.search(route.template)
 
 
 def _deep_end(node: _Node, suffix: tuple[str, ...]) -> _End:

@@ -222,9 +222,14 @@ async def test_a_body_of_a_field_is_refused_by_name(
         ("PATCH", "/v1/inner/a", b'{"inner": {"number": 1}}', {"inner": {"name": "a", "number": 1}}),
         ("PATCH", "/v1/inner/a", b'{"inner": null}', {"inner": {"name": "a"}}),
         ("PATCH", "/v1/inner/a", b'{"inner": {"name": "a"}}', {"inner": {"name": "a"}}),
+        ("PUT", "/v1/inner/a/b", b'{"number": 1}', {"text": "b", "inner": {"name": "a", "number": 1}}),
+        ("PUT", "/v1/inner/a/b?flag=true", b"{}", {"text": "b", "flag": True, "inner": {"name": "a"}}),
+        ("PUT", "/v1/inner/a/b", b'{"name": "a"}', {"text": "b", "inner": {"name": "a"}}),
+        ("PUT", "/v1/inner/a/b", b"null", {"text": "b", "inner": {"name": "a"}}),
+        ("PUT", "/v1/inner/a/b", b"", {"text": "b", "inner": {"name": "a"}}),
     ],
 )
-async def test_the_path_fills_its_field_within_the_whole_body(
+async def test_the_path_fills_its_field_within_the_body(
     client: Client, verb: str, target: str, body: bytes, value: dict[str, Any]
 ) -> None:
     response = await client.send(verb, target, body)
@@ -238,6 +243,10 @@ async def test_the_path_fills_its_field_within_the_whole_body(
         ("PUT", "/v1/everything/a", b'{"text": "b"}', "text"),
         ("PATCH", "/v1/inner/a", b'{"inner": {"name": "b"}}', "inner.name"),
         ("PATCH", "/v1/inner/a", b'{"inner": 5}', "inner"),
+        ("PUT", "/v1/inner/a/b", b'{"name": "b"}', "inner.name"),
+        ("PUT", "/v1/inner/a/b", b"5", "inner"),
+        ("PUT", "/v1/inner/a/b?inner.name=c", b"{}", "inner.name"),
+        ("PUT", "/v1/inner/a/b?inner.number=1", b"{}", "inner.number"),
     ],
 )
 async def test_a_body_that_contradicts_the_path_is_refused(
@@ -307,6 +316,16 @@ async def test_a_binary_body_obeys_the_path(client: Client, schema: Schema) -> N
     assert none.json() == {"text": "a", "flag": True}
     assert (other.reason, other.fields) == ("INVALID_FIELD", ["text"])
     assert nested.json() == {"inner": {"name": "a", "number": 1}}
+
+
+async def test_a_binary_field_obeys_the_path(client: Client, schema: Schema) -> None:
+    inner: Any = schema.methods["Body"].request.Inner  # type: ignore[attr-defined]
+    none = await client.send("PUT", "/v1/inner/a/b", inner(number=1).SerializeToString(), BINARY)
+    same = await client.send("PUT", "/v1/inner/a/b", inner(name="a").SerializeToString(), BINARY)
+    other = await client.send("PUT", "/v1/inner/a/b", inner(name="b").SerializeToString(), BINARY)
+    assert none.json() == {"text": "b", "inner": {"name": "a", "number": 1}}
+    assert same.json() == {"text": "b", "inner": {"name": "a"}}
+    assert (other.reason, other.fields) == ("INVALID_FIELD", ["inner.name"])
 
 
 @pytest.mark.parametrize(
