@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 DETAILS = "grpc-status-details-bin"
 """Trailing metadata that carries google.rpc.Status; gRFC A66 and the richer error model."""
-MAX_DETAILS = 6000
-"""Bytes of details: gRPC clients refuse more than 8 KiB of metadata by default."""
+MAX_DETAILS = 4500
+"""Bytes of details: gRPC clients may refuse more than 8 KiB of metadata."""
 MAX_MESSAGE = 1000
-"""Characters of `grpc-message`."""
+"""Bytes of a message in UTF-8; outside ASCII, `grpc-message` takes three times as many."""
 CODES: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -179,14 +179,13 @@ def parsed(method: Method, data: bytes) -> Message:
 
 
 async def refuse(servicer: Servicer, error: Error) -> None:
-    """End a call with an error, details included."""
+    """End a call with an error. What metadata cannot carry is left out, the largest detail first."""
     status = to_status(error)
-    while status.ByteSize() > MAX_DETAILS and status.details:
-        status.details.pop()
-    if status.ByteSize() > MAX_DETAILS:
-        status.message = status.message[:MAX_MESSAGE]
+    status.message = error.message.encode()[:MAX_MESSAGE].decode(errors="ignore")
+    while status.ByteSize() > MAX_DETAILS:
+        status.details.remove(max(status.details, key=lambda detail: detail.ByteSize()))
     code = CODES.get(error.reason.code, grpc.StatusCode.UNKNOWN)
-    await servicer.abort(code, error.message[:MAX_MESSAGE], ((DETAILS, status.SerializeToString()),))
+    await servicer.abort(code, status.message, ((DETAILS, status.SerializeToString()),))
 
 
 def _metadata(servicer: Servicer) -> dict[str, str]:

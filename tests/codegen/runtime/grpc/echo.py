@@ -11,7 +11,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from idiom.v1 import reason_errors as reasons
 
 from codegen.runtime.context import Context
-from codegen.runtime.errors import Error
+from codegen.runtime.errors import Error, FieldViolation
 from codegen.runtime.method import Auth, Discovery, Method, Policy, Retry, Service
 
 
@@ -74,8 +74,11 @@ class Echo:
                 raise Error(reasons.FENCED, "über alt", metadata={"k": "v"}, retry_after=1.5)
             case "bug":
                 raise ZeroDivisionError("secret")
-            case "long":
-                raise Error(reasons.FENCED, "x" * 100_000)
+            case str(text) if text.startswith("long "):
+                raise Error(reasons.FENCED, text[-1] * 100_000)
+            case "many":
+                violations = [FieldViolation(f"items[{n}].text", "is too long") for n in range(1000)]
+                raise Error(reasons.FENCED, "many rules", violations)
             case "draining":
                 raise Error(reasons.DRAINING, "going away")
             case "name":

@@ -147,10 +147,20 @@ async def test_an_error_arrives_whole(channel: aio.Channel) -> None:
     assert (error.message, error.retry_after, error.metadata) == ("über alt", 1.5, {"k": "v"})
 
 
-async def test_an_error_too_long_for_metadata_is_shortened(channel: aio.Channel) -> None:
-    code, error = await failure(channel, SAY, text("long"))
+@pytest.mark.parametrize("letter", ["x", "ü", "\U0001f600"])
+async def test_an_error_too_long_for_metadata_is_shortened_and_keeps_its_reason(
+    channel: aio.Channel, letter: str
+) -> None:
+    code, error = await failure(channel, SAY, text("long " + letter))
     assert code is grpc.StatusCode.FAILED_PRECONDITION
-    assert len(error.message) == 1000
+    assert error.reason.name == "FENCED"
+    assert error.message == letter * (1000 // len(letter.encode()))
+
+
+async def test_an_error_with_too_many_details_keeps_its_reason(channel: aio.Channel) -> None:
+    _, error = await failure(channel, SAY, text("many"))
+    assert error.reason.name == "FENCED"
+    assert error.violations == ()
 
 
 @pytest.mark.parametrize("request_text", ["bug", "wrong"])
