@@ -9,13 +9,14 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import cast
 
 import uvloop
 
 from codegen.runtime.errors import Error
 from impl.cli.refusal import Refusal
-from impl.settings import Settings
+from impl.settings import Settings, variable
 
 _Run = Callable[[Settings, Callable[[], None], asyncio.Event], Awaitable[None]]
 _INTERRUPTED = 130
@@ -39,12 +40,26 @@ def serve(tier: str, settings: Settings, ready_fd: int | None) -> None:
     """
     named = settings.model_copy(update={"instance": settings.instance or f"{tier}-1"})
     log_to_stderr(settings.log_level)
+    _check_secrets(tier, named)
     run = cast("_Run", importlib.import_module(f"impl.{tier}.app").run)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_serve(run, named, ready_fd))
         except* (Error, OSError) as group:
             raise Refusal("; ".join(dict.fromkeys(map(_sentence, _leaves(group))))) from group
+
+
+def _check_secrets(tier: str, settings: Settings) -> None:
+    """Refuses at once, before the tier waits for its servers."""
+    try:
+        settings.service_key()
+        if tier != "task":
+            settings.user_key()
+    except OSError as error:
+        raise Refusal(
+            f"cannot read {error.filename}: {error.strerror}; `idiom up` makes it, or set "
+            f"{variable(f'{Path(error.filename).name}_secret')}"
+        ) from error
 
 
 async def _serve(run: _Run, settings: Settings, ready_fd: int | None) -> None:

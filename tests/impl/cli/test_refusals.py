@@ -135,6 +135,13 @@ def test_wrong_arguments_are_refused_with_usage(arguments: list[str]) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.parametrize(("tier", "secret"), [("logic", "user"), ("task", "service")])
+def test_a_tier_without_its_secret_is_refused(tmp_path: Path, tier: str, secret: str) -> None:
+    other = {"service_secret" if secret == "user" else "user_secret": "x" * 32}
+    result = _idiom("serve", tier, data_dir=tmp_path, **other)
+    _assert_sentence(result, str(tmp_path / "secrets" / secret), f"IDIOM_{secret.upper()}_SECRET")
+
+
 def test_a_database_that_cannot_be_reached_is_refused(tmp_path: Path) -> None:
     result = _idiom("migrate", data_dir=tmp_path, database_url="sqlite+aiosqlite:////nowhere/at/all.sqlite3")
     _assert_sentence(result, "/nowhere/at/all.sqlite3")
