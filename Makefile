@@ -24,7 +24,7 @@ run: .venv/run.stamp ## Install what is needed and run everything here (SCALE=2:
 
 test: .venv/dev.stamp .protos/stamp ## Install what tests need and run them (ARGS="-k send": some of them)
 	@deploy/test-services.sh
-	$(BIN)/python -m pytest $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(ARGS)
 
 check: check-style check-types check-imports check-schema check-breaking check-generated check-packages ## Everything that needs no running system: style, types, imports, schema, generated files
 	@echo "All checks passed."
