@@ -188,7 +188,8 @@ def _body(here: _Rule, variables: tuple[Variable, ...]) -> DescField | None:
     if body == "*":
         return None
     field = _top_level(here, "body", body, here.method.input, _BODY)
-    if field is not None and any(variable.path[0] is field for variable in variables):
+    # A field within the body may be bound by the path: the name of what a PATCH changes (AIP-134).
+    if field is not None and any(variable.path == (field,) for variable in variables):
         here.mistake(f"field '{body}' is bound by the path and by the body.", _BODY)
     return field
 

@@ -15,6 +15,7 @@ from typing import Any, Final
 from codegen.plugin.backend import Output, Run
 from codegen.plugin.ir import Binding, Method, QueryParameter, Schema, Service, Variable
 from codegen.plugin.openapi_schemas import ANY, Node, Schemas
+from codegen.plugin.scope import message_of
 
 _VERBS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _ANY_VERB: Final = ("get", "put", "post", "delete", "patch")
@@ -122,16 +123,16 @@ class _Document:
     def _body(self, method: Method, binding: Binding) -> Node:
         if not binding.body:
             return {}
-        if binding.body_field is not None:
-            node = self._schemas.field(binding.body_field)
-            required = self._schemas.required(binding.body_field)
+        field = binding.body_field
+        required = field is None or self._schemas.required(field)
+        message = method.input if field is None else message_of(field)
+        # A field of the path below these stays optional in the body: OpenAPI has no word for "without a.b".
+        within = () if field is None else (field,)
+        bound = [v.names[-1] for v in binding.variables if v.path[:-1] == within]
+        if bound and message is not None:
+            node = self._schemas.message(message, bound)
         else:
-            # A nested field of the path stays optional in the body: OpenAPI has no word for "without a.b".
-            bound = [variable.names[0] for variable in binding.variables if len(variable.names) == 1]
-            node = (
-                self._schemas.message(method.input, bound) if bound else self._schemas.reference(method.input)
-            )
-            required = True
+            node = self._schemas.reference(method.input) if field is None else self._schemas.field(field)
         return {"requestBody": {"required": required, "content": _content(node)}}
 
     def _responses(self, method: Method, binding: Binding) -> Node:

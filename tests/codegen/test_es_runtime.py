@@ -170,18 +170,21 @@ async def test_path_query_body_and_token_go_where_the_schema_says(page: Page) ->
           (await shelfService.updateBook({
             book: { name: "n" }, create: true, place: { shelf: "shelves/7", row: 2 },
           })).book,
+          await shelfService.changeBook({ book: { name: "shelves/7/books/8", isbn: "9" }, create: true }),
           await shelfService.import({ from: "a/b", class: "9007199254740993", default: "abc", box: "b" }),
           await shelfService.constructor_({ id: "1" }),
         ];
         """,
     )
-    get, update, imported, constructed = seen
+    get, update, change, imported, constructed = seen
     assert get["path"] == "/v1/shelves/a%20b/books/%C3%BC%25/x"
     assert get["query"] == "mask=name%2Cparts&kinds=KIND_NOVEL&kinds=KIND_OTHER&edition.year=1984"
     assert (get["verb"], get["authorization"], get["body"]) == ("GET", "Bearer secret", None)
     assert update["path"] == "/v1/shelves/7/books"
     assert update["query"] == "create=true&place.row=2"
     assert update["body"] == {"name": "n"}
+    assert (change["path"], change["query"]) == ("/v1/shelves/7/books/8", "create=true")
+    assert change["body"] == {"isbn": "9"}
     assert imported["path"] == "/v1/books/a%2Fb/9007199254740993:import"
     assert imported["body"] == {"default": "abc", "box": "b"}
     assert (imported["authorization"], imported["type"]) == (None, "application/json")

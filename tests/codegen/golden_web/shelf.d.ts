@@ -38,6 +38,8 @@ export class ShelfService {
   getBook(request: GetBookRequest, options?: CallOptions): Promise<Book>;
   /** Replaces a book's text. */
   updateBook(request: UpdateBookRequest, options?: CallOptions): Promise<UpdateBookResponse>;
+  /** Changes a book. Its name stands in the path, and may be repeated in the body; see AIP-134. */
+  changeBook(request: UpdateBookRequest, options?: CallOptions): Promise<Book>;
   /** Moves a book. */
   import(request: ImportRequest, options?: CallOptions): Promise<ImportResponse>;
   constructor_(request: ConstructorRequest, options?: CallOptions): Promise<ConstructorResponse>;

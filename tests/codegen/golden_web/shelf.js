@@ -58,6 +58,12 @@ export class ShelfService {
     return this.#channel.call(route, request, options);
   }
 
+  /** Changes a book. Its name stands in the path, and may be repeated in the body; see AIP-134. */
+  changeBook(request, options) {
+    const route = { verb: "PATCH", path: "/v1/{+book.name}", body: "book", auth: true };
+    return this.#channel.call(route, request, options);
+  }
+
   /** Moves a book. */
   import(request, options) {
     const route = { verb: "POST", path: "/v1/books/{from}/{class}:import", body: "*" };
