@@ -23,7 +23,7 @@ async def hold_lock(etcd: Etcd, key: str, seconds: int) -> AsyncIterator[None]:
     async with etcd.lease(seconds) as lease:
         entry = await _acquired(etcd, key, lease)
         try:
-            async with _while_held(lease):
+            async with while_held(lease):
                 yield
         finally:
             with contextlib.suppress(Error):
@@ -40,20 +40,23 @@ async def _acquired(etcd: Etcd, key: str, lease: Lease) -> Entry:
 
 
 @contextlib.asynccontextmanager
-async def _while_held(lease: Lease) -> AsyncIterator[None]:
+async def while_held(lease: Lease) -> AsyncIterator[None]:
     """Cancel the body when the lease may have ended, as `asyncio.timeout` does at its end."""
     holder = asyncio.current_task()
     guard = asyncio.create_task(lease.lost(), name="etcd-lock")
+    stopped = False
+    """Whether it was here that the body was cancelled."""
 
     def stop(lost: asyncio.Task[None]) -> None:
+        nonlocal stopped
         if not lost.cancelled() and holder is not None:
-            holder.cancel()
+            stopped = holder.cancel()
 
     guard.add_done_callback(stop)
     try:
         yield
     except asyncio.CancelledError:
-        if guard.done() and holder is not None and holder.uncancel() == 0:
+        if stopped and holder is not None and holder.uncancel() == 0:
             raise Error(DEPENDENCY_UNAVAILABLE, "the lock was lost") from None
         raise
     finally:

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from codegen.runtime.discovery import Etcd
+from codegen.runtime.discovery import Etcd, Lease
+from codegen.runtime.discovery.lock import while_held
 from codegen.runtime.errors import Error
 from tests.servers import Etcd as EtcdProcess
 
@@ -61,3 +62,17 @@ async def test_the_body_is_cancelled_when_the_lock_may_be_lost(server: EtcdProce
     task = asyncio.current_task()
     assert task is not None
     assert task.cancelling() == 0
+
+
+async def test_who_is_told_to_stop_as_the_lock_is_lost_stops(etcd: Etcd) -> None:
+    async def hold(lease: Lease) -> None:
+        async with while_held(lease):
+            await asyncio.Event().wait()
+
+    async with etcd.lease(5) as lease:
+        task = asyncio.create_task(hold(lease))
+        await asyncio.sleep(0.05)  # both it and its guard have to wait by now
+        await lease.grant()  # tells who holds the lock, in the same moment as
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
