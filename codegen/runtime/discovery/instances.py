@@ -174,6 +174,9 @@ def _decoded(entries: Mapping[str, Entry]) -> dict[str, Instance]:
             instance = Instance(**json.loads(entry.value))
         except (ValueError, TypeError):
             LOG.warning("%s is no registration", entry.key)
-        else:
+            continue
+        if entry.key.split("/")[1:] == [instance.target, instance.name]:
             instances[instance.name] = instance
+        else:
+            LOG.warning("%s is the registration of something else", entry.key)
     return instances

@@ -106,6 +106,8 @@ async def test_who_does_not_come_back_after_an_outage_is_forgotten_in_the_end(
 async def test_an_unreadable_registration_is_passed_over(etcd: Etcd) -> None:
     await etcd.put("instances/tier/x", b"{")
     await etcd.put("instances/tier/y", b"[]")
+    await etcd.put("instances/tier/z", b'{"target":"tier","name":5,"boot_id":"b","address":"x:1"}')
+    await etcd.put("instances/tier/0", b'{"target":"tier","name":["a"],"boot_id":"b","address":"x:1"}')
     async with register(etcd, instance("a"), 5), Instances(etcd, "tier") as live:
         assert live.all() == (instance("a"),)
 
