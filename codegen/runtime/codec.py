@@ -17,6 +17,9 @@ from codegen.runtime.errors import Error
 from codegen.runtime.json_diagnosis import CODEC_ERRORS, Diagnosis, malformed, parsed, repeats
 from codegen.runtime.json_shape import JsonValue, RefusedError, Shapes
 
+MAX_DIAGNOSED_BYTES = 1 << 18
+"""Longest JSON whose refusal names the field: finding it takes up to a microsecond for each byte."""
+
 _SPACED_KEY = re.compile(rb'"[ \t\r\n]+:')
 
 
@@ -87,7 +90,7 @@ class MessageJson:
                 raise RefusedError
             return self.message.from_json(raw, registry=self._registry)
         except CODEC_ERRORS:
-            raise self._codec.diagnosis.of(self.description, parsed(raw)) from None
+            raise self._refusal(raw) from None
 
     def parse_value(self, value: dict[str, JsonValue]) -> Message[Any]:
         """The message that parsed JSON says; its keys must be known to be unique.
@@ -131,6 +134,13 @@ class MessageJson:
         """
         message = self.message.from_binary(data) if isinstance(data, bytes) else data
         return message.to_json(registry=self._registry).encode()
+
+    def _refusal(self, raw: bytes) -> Error:
+        value = parsed(raw)
+        if len(raw) > MAX_DIAGNOSED_BYTES:
+            name = self.description.type_name
+            return malformed(f"the JSON cannot be read as {name}, and is too large to say where")
+        return self._codec.diagnosis.of(self.description, value)
 
     def _unique(self, raw: bytes, value: dict[str, JsonValue]) -> bool:
         """Whether no object in the text has a key twice.

@@ -28,6 +28,8 @@ TARGET = "gateway"
 LOGIC = MESSAGE_SERVICE.target
 SERVICES = (AUTH_SERVICE, CONNECTION_SERVICE, MESSAGE_SERVICE, USER_SERVICE)
 """All services with HTTP routes."""
+MAX_REQUEST_BYTES = 1 << 20
+"""Of methods whose policy has no limit; the largest request of the schema needs a sixteenth."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ async def run(settings: Settings, ready: Callable[[], None], stop: asyncio.Event
         services = ServiceTokens(settings.service_key(), TARGET)
         channel = await stack.enter_async_context(Upstreams((*SERVICES, HEALTH), {LOGIC: logic}, services))
         users = UserTokens(settings.user_key(), settings.access_token_seconds)
-        pipeline = Pipeline(Authenticator(users, None))
+        pipeline = Pipeline(Authenticator(users, None), max_request_bytes=MAX_REQUEST_BYTES)
         dispatch = Dispatch(ROUTES, registry=registry(), pipeline=pipeline, channel=channel)
         app = site(dispatch, Readiness(logic, channel))
         await stack.enter_async_context(serving(app, socket, settings.drain_seconds))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
+from codegen.runtime.codec import JsonCodec
+from codegen.runtime.errors import Error
 from tests.codegen.runtime.http.request import Client
 from tests.codegen.runtime.http.schema import Schema
 
@@ -341,3 +344,20 @@ async def test_binary_cannot_fill_a_field_that_is_no_message(client: Client) -> 
     assert (response.status, response.reason) == (400, "MALFORMED_BODY")
     clash = await client.send("POST", "/v1/body/middle?left=a", b"\x0a\x01x", BINARY)
     assert (clash.status, clash.fields) == (400, ["middle"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"numbers":[' + b"1," * 1_000_000 + b'"x"]}',
+        b'{"inners":[' + b'{"name":"a"},' * 100_000 + b'{"name":"x","name":"y"}]}',
+        b'{"inner":' * 80 + b'{"tags":[' + b'"a",' * 200_000 + b"1]}" + b"}" * 80,
+    ],
+    ids=["numbers", "objects", "deep"],
+)
+def test_a_large_refusal_takes_no_long_time(schema: Schema, body: bytes) -> None:
+    kind = JsonCodec(schema.registry).type("tests.http.v1.Everything")
+    start = time.process_time()
+    with pytest.raises(Error, match="MALFORMED_BODY"):
+        kind.parse(body)
+    assert time.process_time() - start < 1.5
