@@ -33,10 +33,10 @@ def _table(module: Module, socket: Socket) -> Call:
         "oneof": string(socket.oneof.name),
         "calls": sequence(_call(module, each) for each in socket.calls),
     }
-    pauses = (("hello_timeout", socket.hello_timeout_ms), ("heartbeat", socket.heartbeat_ms))
-    arguments |= {name: seconds(pause) for name, pause in pauses if pause}
+    arguments["hello_timeout"] = seconds(socket.hello_timeout_ms)
+    arguments["heartbeat"] = seconds(socket.heartbeat_ms)
     limits = ("max_frame_bytes", "send_queue_bytes", "max_calls")
-    arguments |= {name: str(getattr(socket, name)) for name in limits if getattr(socket, name)}
+    arguments |= {name: str(getattr(socket, name)) for name in limits}
     return call(module.use(TABLES, "Socket"), **arguments)
 
 

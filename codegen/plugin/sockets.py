@@ -16,6 +16,14 @@ from codegen.plugin.vocabulary import FrameOptions, WebSocketOptions
 _RESPONSE: Final = "response"
 _REQUEST_ID: Final = "request_id"
 _ERROR_FIELDS: Final = ("request_id", "code", "reason", "message")
+# What stands where a schema says nothing. Both sides have to know, so that every back end writes it out.
+_LIMITS: Final = {
+    "hello_timeout_ms": 10_000,
+    "heartbeat_ms": 20_000,
+    "max_frame_bytes": 128 << 10,
+    "send_queue_bytes": 1 << 20,
+    "max_calls": 64,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +96,7 @@ def _socket(scope: Scope, service: Service, method: Method, services: Mapping[st
         oneof=client,
         reply_oneof=server,
         calls=calls,
-        hello_timeout_ms=options.hello_timeout_ms,
-        heartbeat_ms=options.heartbeat_ms,
-        max_frame_bytes=options.max_frame_bytes,
-        send_queue_bytes=options.send_queue_bytes,
-        max_calls=options.max_calls,
+        **{name: getattr(options, name) or default for name, default in _LIMITS.items()},
     )
 
 

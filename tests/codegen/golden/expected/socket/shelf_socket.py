@@ -22,6 +22,10 @@ LIVE = Socket(
     subprotocol="golden.v1",
     oneof="frame",
     calls=(FrameCall(frame="get", request="shelf", method=SHELF_SERVICE.methods[1], reply="got"),),
+    hello_timeout=10.0,
     heartbeat=0.5,
+    max_frame_bytes=131072,
+    send_queue_bytes=1048576,
+    max_calls=64,
 )
 """Shelves, live."""
