@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from idiom.v1.reason_errors import INTERNAL
 from im.stream.v1.conversation_event_pb2 import ConversationEvent
 from sqlalchemy import ColumnElement, bindparam, exists, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
+from codegen.runtime.errors import Error
 from impl.storage.conversations import Position, Stored
 from impl.storage.database import Database
 from impl.storage.envelope import created_ms, private_members
@@ -39,13 +41,17 @@ class Messages:
 
         Redelivered events change nothing. A late repetition of (conversation, sender, client message id)
         keeps its position as a tombstone that names the first. Error INTERNAL if a position or an id already
-        belongs to something else; `metadata` then names conversation, epoch and seq.
+        belongs to something else (`metadata` then names conversation, epoch and seq), or if an event has a
+        value that the database cannot hold.
         """
         rows = [_values(event) for event in events]
-        async with self._database.writing() as connection:
-            await _insert_messages(connection, rows)
-            await _advance_conversations(connection, rows)
-            await _advance_mark(connection, partition, ordinal)
+        try:
+            async with self._database.writing() as connection:
+                await _insert_messages(connection, rows)
+                await _advance_conversations(connection, rows)
+                await _advance_mark(connection, partition, ordinal)
+        except (DataError, OverflowError) as error:
+            raise Error(INTERNAL, "the database cannot hold a value of an event") from error
 
     async def page(
         self, conversation_id: str, after: int | None, before: int | None, limit: int

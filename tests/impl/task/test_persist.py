@@ -52,6 +52,15 @@ async def test_a_bad_entry_alone_is_told_apart(persist: Persist) -> None:
     assert await outcomes(persist, event(9, seq=1)) == [DEAD]
 
 
+async def test_an_entry_that_the_database_cannot_hold_spoils_nothing_else(
+    world: World, persist: Persist
+) -> None:
+    monstrous = event(1)
+    monstrous.created_at.seconds = (1 << 63) - 1
+    assert await outcomes(persist, monstrous, event(2, seq=2), event(3, to=3)) == [DEAD, RETRY, OK]
+    assert await world.stored_ids(ELSEWHERE) == [3]
+
+
 async def test_a_locked_database_pauses_everything_and_counts_nothing(world: World, persist: Persist) -> None:
     path = world.url.removeprefix("sqlite+aiosqlite:///")
     other = sqlite3.connect(path, isolation_level=None)
