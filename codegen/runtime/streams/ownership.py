@@ -150,9 +150,17 @@ class Ownership:
         for partition, held in list(self._held.items()):
             if partition not in wanted or await self._is_lost(held):
                 held.worker.stop()
+        await self._give_up(wanted)
         if self._view.known:
             for partition in sorted(wanted - self._held.keys()):
                 await self._claim(partition, tasks)
+
+    async def _give_up(self, wanted: set[int]) -> None:
+        """Deletes keys of ours under which nobody works, so that others may: acquiring can fail half-way."""
+        for partition in set(range(self._partitions)) - wanted - self._held.keys():
+            entry = self._view.entries.get(f"{self._prefix}{partition}")
+            if entry and entry.value == self._value:
+                await self._delete(entry)
 
     def _wanted(self) -> set[int]:
         if self._stopping:
@@ -187,8 +195,13 @@ class Ownership:
         self._held[partition] = _Held(entry, claim, worker, task)
         logger.info("%s: acquired with token %d", entry.key, claim.token)
 
+    @property
+    def _value(self) -> bytes:
+        """What our keys hold."""
+        return f"{self._instance.name}|{self._instance.boot_id}|{self._lease.generation}".encode()
+
     async def _own_key(self, key: str) -> Entry | None:
-        value = f"{self._instance.name}|{self._instance.boot_id}|{self._lease.generation}".encode()
+        value = self._value
         seen = self._view.entries.get(key)
         if seen and seen.value != value:
             return None

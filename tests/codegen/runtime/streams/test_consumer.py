@@ -13,6 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from codegen.runtime.errors import Error
 from codegen.runtime.streams.delivery import Delivery
 from codegen.runtime.streams.fenced_group import NEW, FencedGroup
+from codegen.runtime.streams.ownership import assigned
 from codegen.runtime.streams.partitions import PartitionKeys
 from codegen.runtime.streams.redis_pool import redis_client
 from tests.codegen.runtime.streams.conftest import (
@@ -273,6 +274,23 @@ async def test_without_etcd_owners_go_on_and_afterwards_nothing_is_lost(world: W
         await world.drained()
         assert worker.numbers(0) == list(range(60))
         assert all(d.token >= tokens[d.partition] for d in worker.counted)
+
+
+async def test_a_key_made_while_redis_was_away_does_not_keep_the_partition_from_another(world: World) -> None:
+    first = "owners/jobs/count/0"
+    heir = next(name for name in map(str, range(100)) if assigned(["a", name], first) == name)
+    await world.server.kill()
+    async with world.process("a", Worker()):
+
+        async def has_key() -> bool:
+            return await world.etcd.get(first) is not None
+
+        await eventually(has_key)
+        async with world.process(heir, Worker()) as process:
+            await world.server.start()
+            await eventually(lambda: 0 in process.runner.owned("count"))
+            await asyncio.gather(*(world.append(p, range(5)) for p in range(PARTITIONS)))
+            await world.drained()
 
 
 async def test_a_stream_that_was_wiped_under_its_owner_is_served_again(world: World) -> None:
