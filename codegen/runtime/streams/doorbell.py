@@ -67,7 +67,7 @@ class Doorbell:
                     backoff.reset()
                     await self._listen(connection)
             except (RedisError, OSError, Error) as error:
-                logger.info("waiting for entries was interrupted: %s", error)
+                logger.debug("waiting for entries was interrupted: %r", error)
             finally:
                 self._reading = False
             self._ring_all()  # the workers find out by reading

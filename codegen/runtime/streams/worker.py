@@ -45,6 +45,8 @@ class PartitionWorker:
         """Whether entries may be pending that we do not know of."""
         self._inherited = True
         """Whether they were given to an earlier owner."""
+        self._away = False
+        """Whether the last call to Redis failed."""
         self._name = f"{group.stream.name}/{group.group.name}/{claim.partition}"
 
     def stop(self) -> None:
@@ -173,14 +175,16 @@ class PartitionWorker:
     async def _answered(self, call: Callable[..., Awaitable[T]], *args: Any) -> T | None:
         """One call; None when Redis is away, in which case it may have happened or not."""
         try:
-            return await call(*args)
-        except Error as error:
-            if error.reason == reason_errors.FENCED:
+            answer = await call(*args)
+        except (Error, RedisError, OSError) as error:
+            if isinstance(error, Error) and error.reason == reason_errors.FENCED:
                 raise
-            logger.warning("%s: Redis cannot be used now: %s", self._name, error)
-        except (RedisError, OSError) as error:
-            logger.warning("%s: Redis cannot be reached now: %s", self._name, error)
-        return None
+            level = logging.DEBUG if self._away else logging.WARNING  # an outage is said once
+            logger.log(level, "%s: Redis cannot be used now: %r", self._name, error)
+            self._away = True
+            return None
+        self._away = False
+        return answer
 
     async def _stopped_within(self, seconds: float) -> bool:
         try:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from contextlib import AsyncExitStack
 from typing import Any
@@ -251,6 +252,23 @@ async def test_a_redis_killed_in_mid_traffic_loses_nothing_that_was_appended(wor
     for partition in range(PARTITIONS):
         numbers = worker.numbers(partition)
         assert list(dict.fromkeys(numbers)) == list(range(400))
+
+
+async def test_each_worker_says_once_that_redis_is_away(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "codegen.runtime.streams.worker")
+
+    def told(level: int) -> int:
+        away = [r for r in caplog.records if "Redis cannot be used" in r.message]
+        return sum(record.levelno == level for record in away)
+
+    async with world.process("a", Worker()) as process:
+        await eventually(lambda: len(process.runner.owned("count") + process.runner.owned("copy")) == 8)
+        await world.server.kill()
+        await eventually(lambda: told(logging.DEBUG) > 2 * 8)
+        assert told(logging.WARNING) == 8
+        await world.server.start()
 
 
 async def test_without_etcd_owners_go_on_and_afterwards_nothing_is_lost(world: World) -> None:
