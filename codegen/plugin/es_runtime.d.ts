@@ -1,6 +1,6 @@
 // Types of the runtime that generated ES modules call.
 
-/** int64 in JSON: a string of digits, compared as BigInt (`compareInt64`). */
+/** int64 in JSON: a string of digits, compared as BigInt (`compareInt64`). A BigInt in a request becomes one. */
 export type Int64 = string;
 /** bytes in JSON: base64. */
 export type Bytes = string;

@@ -231,6 +231,7 @@ async def test_whatever_goes_wrong_on_the_way_is_the_same_kind_of_error(page: Pa
           away.getBook({ name: "x" }),
           shelfService.import({ from: "..", class: "1" }),
           shelfService.import({ class: "1" }),
+          shelfService.getBook({ name: () => "a function" }),
         ];
         const settled = await Promise.allSettled(calls);
         return settled.map(({ reason }) => reason instanceof RpcError && reason.code);
@@ -243,6 +244,7 @@ async def test_whatever_goes_wrong_on_the_way_is_the_same_kind_of_error(page: Pa
         "UNAVAILABLE",
         "INVALID_ARGUMENT",
         "INVALID_ARGUMENT",
+        "UNKNOWN",
     ]
 
 
@@ -251,6 +253,12 @@ async def test_int64_are_compared_exactly(page: Page) -> None:
         "[['9007199254740993', '9007199254740992'], ['9', '10'], ['3', '3'], [undefined, '0'], ['-1', '0']]"
     )
     assert await run(page, f"return {pairs}.map(([a, b]) => compareInt64(a, b));") == [1, -1, 0, 0, -1]
+
+
+async def test_a_bigint_goes_out_as_the_string_that_int64_is_in_json(page: Page) -> None:
+    book = "{ name: 'shelves/7/books/8', copies: { 1: 2n ** 53n + 1n } }"
+    seen = await run(page, f"return createClient().shelfService.changeBook({{ book: {book} }});")
+    assert seen["body"] == {"copies": {"1": "9007199254740993"}}
 
 
 SOCKET = """
@@ -364,4 +372,54 @@ async def test_a_session_stays_closed_where_the_schema_says_so(
     await states(page, "open")
     await socket.close(code)
     assert (await states(page, "closed"))[-1] == ["closed", name]
+    assert peer.sockets.empty()
+
+
+async def test_sessions_that_end_at_once_come_back_ever_more_slowly(page: Page, peer: Peer) -> None:
+    await run(page, SOCKET)
+    await page.evaluate(
+        """() => {
+          window.pauses = [];
+          socket.onState(({ retryMs }) => retryMs === null || pauses.push(retryMs));
+        }"""
+    )
+    for ended in range(3):
+        socket = await peer.greeted()
+        await states(page, "open")
+        await socket.close(1012)
+        await page.wait_for_function("(count) => pauses.length === count", arg=ended + 1)
+    first, second, third = await page.evaluate("pauses")
+    assert first <= 500 <= second <= 1000 <= third
+
+
+async def test_an_address_that_is_none_is_asked_for_again(page: Page) -> None:
+    await run(page, SOCKET.replace("location.origin.replace", "'ftp://x/'.replace"))
+    assert await states(page, "waiting") == [["connecting", None], ["waiting", "UNREACHABLE"]]
+
+
+async def test_a_session_closed_and_opened_again_while_it_asks_for_its_address_is_one(
+    page: Page, peer: Peer
+) -> None:
+    made = await run(
+        page,
+        """
+        let made = 0;
+        class Counted extends WebSocket {
+          constructor(...parts) { super(...parts); made += 1; }
+        }
+        const given = [];
+        const url = () => new Promise((resolve) => given.push(resolve));
+        const socket = new ReadSocket({ url, hello: () => ({ token: "t" }), WebSocket: Counted });
+        const opened = new Promise((resolve) => socket.onState(({ state }) => state === "open" && resolve()));
+        socket.open();
+        socket.close();
+        socket.open();
+        for (const give of given) give(location.origin.replace("http", "ws") + "/read");
+        window.opened = opened.then(() => made);
+        return given.length;
+        """,
+    )
+    assert made == 2
+    await peer.greeted()
+    assert await page.evaluate("opened") == 1
     assert peer.sockets.empty()
