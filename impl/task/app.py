@@ -51,26 +51,42 @@ async def run(settings: Settings, ready: Callable[[], None], stop: asyncio.Event
         ready: called once it consumes and is registered.
         stop: set from outside.
     """
-    with contextlib.suppress(StoppedEarlyError):
-        async with AsyncExitStack() as stack:
-            runner = await _start(stack, settings, stop)
-            await _consume(runner, ready, stop, settings.drain_seconds)
+    begun = asyncio.Event()
+
+    def begin() -> None:
+        begun.set()
+        ready()
+
+    async with asyncio.TaskGroup() as tasks:
+        working = tasks.create_task(_work(settings, begin, stop))
+        watching = tasks.create_task(_cancel_a_start(working, begun, stop))
+        await asyncio.wait([working])
+        watching.cancel()
 
 
-class StoppedEarlyError(Exception):
-    """Told to stop while dependencies were away: there is nothing to drain."""
+async def _cancel_a_start(working: asyncio.Task[None], begun: asyncio.Event, stop: asyncio.Event) -> None:
+    """Once it consumes, it ends by itself when `stop` is set."""
+    await stop.wait()
+    if not begun.is_set():
+        working.cancel()
 
 
-async def _start(stack: AsyncExitStack, settings: Settings, stop: asyncio.Event) -> ConsumerRunner:
+async def _work(settings: Settings, ready: Callable[[], None], stop: asyncio.Event) -> None:
+    async with AsyncExitStack() as stack:
+        runner = await _start(stack, settings)
+        await _consume(runner, ready, stop, settings.drain_seconds)
+
+
+async def _start(stack: AsyncExitStack, settings: Settings) -> ConsumerRunner:
     etcd = await stack.enter_async_context(Etcd(settings.effective_etcd_endpoints, settings.etcd_prefix))
-    partitions = await _reached(stop, lambda: agreed_partitions(etcd, CONVERSATION_EVENT.partitions))
+    partitions = await _reached(lambda: agreed_partitions(etcd, CONVERSATION_EVENT.partitions))
     database = await stack.enter_async_context(Database(settings.effective_database_url))
     messages = Messages(database)
     url = settings.effective_redis_url
     recovery = Recovery(url, etcd, partitions, messages.ordinal)
     redis = await stack.enter_async_context(connect_redis(url, recovery))
-    await _reached(stop, database.check)
-    await _reached(stop, lambda: _answering(redis))
+    await _reached(database.check)
+    await _reached(lambda: _answering(redis))
     conversations = await stack.enter_async_context(
         Conversations(redis, partitions, messages.stored, recovery)
     )
@@ -118,7 +134,7 @@ async def _first_of(stop: asyncio.Event, running: asyncio.Task[None]) -> None:
     stopped.cancel()
 
 
-async def _reached(stop: asyncio.Event, attempt: Callable[[], Awaitable[T]]) -> T:
+async def _reached(attempt: Callable[[], Awaitable[T]]) -> T:
     """The result of an attempt, made again while what it needs is away."""
     for pause in itertools.chain(PAUSES, itertools.repeat(PAUSES[-1])):
         try:
@@ -127,10 +143,7 @@ async def _reached(stop: asyncio.Event, attempt: Callable[[], Awaitable[T]]) -> 
             if not transient(error):
                 raise
             LOG.warning("waiting to start: %s", error)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pause):
-                await stop.wait()
-                raise StoppedEarlyError
+        await asyncio.sleep(pause)
     raise AssertionError  # not reached: the pauses do not end
 
 

@@ -114,3 +114,17 @@ async def test_it_can_be_stopped_while_it_waits(world: World) -> None:
     async with asyncio.timeout(SECONDS):
         await task
     assert not ready.is_set()
+
+
+async def test_it_can_be_stopped_while_it_waits_to_be_registered(world: World) -> None:
+    await world.redis_server.kill()
+    stop = asyncio.Event()
+    task = asyncio.create_task(app.run(world.settings, stop.set, stop))
+    await asyncio.sleep(1)  # by now it waits for Redis
+    await world.etcd_server.kill()
+    await world.redis_server.start()
+    await asyncio.sleep(3)  # and by now for etcd
+    stop.set()
+    async with asyncio.timeout(10):
+        await task
+    await world.etcd_server.start()
