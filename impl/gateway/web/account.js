@@ -53,7 +53,7 @@ export class Names {
 
   remember(user) {
     const names = stored(this.#storage, this.#key, {});
-    this.#storage.setItem(this.#key, JSON.stringify({ ...names, [user.id]: user.username }));
+    store(this.#storage, this.#key, { ...names, [user.id]: user.username });
   }
 }
 
@@ -75,7 +75,15 @@ export class ReadMarks {
   mark(conversationId, seq) {
     const marks = stored(this.#storage, this.#key, {});
     if (BigInt(marks[conversationId] ?? 0) >= BigInt(seq)) return;
-    this.#storage.setItem(this.#key, JSON.stringify({ ...marks, [conversationId]: seq }));
+    store(this.#storage, this.#key, { ...marks, [conversationId]: seq });
+  }
+}
+
+function store(storage, key, value) {
+  try {
+    storage.setItem(key, JSON.stringify(value));
+  } catch {
+    // Storage is full: a name or a mark less, and the page goes on.
   }
 }
 

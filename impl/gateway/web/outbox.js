@@ -78,8 +78,17 @@ export class Outbox {
 
   #read() {
     const keys = Object.keys(this.#storage).filter((key) => key.startsWith(this.#prefix));
-    const entries = keys.map((key) => JSON.parse(this.#storage.getItem(key)));
+    const entries = keys.map((key) => parsed(this.#storage.getItem(key))).filter(Boolean);
     return entries.sort((left, right) => left.createdAt - right.createdAt);
+  }
+}
+
+/** An entry as it was written; null if something else wrote there. */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
   }
 }
 

@@ -130,7 +130,8 @@ function withDays(messages) {
   for (const message of messages) {
     const day = new Date(message.time).toDateString();
     const sameDay = last && new Date(last.time).toDateString() === day;
-    if (!sameDay) items.push({ key: `day ${day}`, day: longDay(new Date(message.time)) });
+    // What waits to be sent stands last, so a day may come twice: its key is that of the message below it.
+    if (!sameDay) items.push({ key: `day ${message.key}`, day: longDay(new Date(message.time)) });
     const joined = Boolean(sameDay && last.mine === message.mine && message.time - last.time < JOIN_MS);
     items.push({ ...message, joined });
     last = message;

@@ -201,3 +201,26 @@ async def test_what_waited_so_long_that_the_service_may_have_forgotten_it_is_mar
         return outbox.request({ ...entry, createdAt: entry.createdAt - 3600_000 }).resend;
     """
     assert await run(page, load, script) is True
+
+
+async def test_an_entry_that_cannot_be_read_does_not_hide_the_others(page: Page) -> None:
+    script = """
+        const { Outbox } = await import("/web/outbox.js");
+        new Outbox(localStorage, "5").add("dm.5.6", "6", "a");
+        localStorage.setItem("idiom.outbox.5.broken", "{");
+        return new Outbox(localStorage, "5").of("dm.5.6").map(({ text }) => text);
+    """
+    assert await run(page, script) == ["a"]
+
+
+async def test_a_day_that_comes_twice_is_painted_as_often_however_often_it_is_painted(page: Page) -> None:
+    script = """
+        const { paintMessages } = await import("/web/view.js");
+        const list = document.createElement("ol");
+        const said = (key, time, state = "accepted") => ({ key, mine: true, author: "You", text: key, time, state });
+        const [yesterday, today] = [Date.parse("2024-05-01T12:00"), Date.parse("2024-05-02T12:00")];
+        const messages = [said("a", yesterday), said("b", today), said("c", yesterday, "pending")];
+        for (let painted = 0; painted < 3; painted += 1) paintMessages(list, messages, {});
+        return [...list.children].map((child) => child.className.split(" ")[0]).join();
+    """
+    assert await run(page, script) == "day,message,day,message,day,message"
