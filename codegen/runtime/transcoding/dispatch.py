@@ -32,6 +32,8 @@ FOUND = "idiom.found"
 
 FORWARDED = frozenset({"traceparent", "tracestate"})
 """Request headers that go on to the service."""
+MAX_FORWARDED = 512
+"""Most characters of such a header (W3C Trace Context, section 3.3.1.5); gRPC would refuse very long ones."""
 
 JSON_SIZE_FACTOR = 6
 """Most bytes of JSON for one byte of its binary form: `\\u0001`."""
@@ -220,7 +222,7 @@ def _metadata(headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
 def _forwarded(metadata: Mapping[str, str]) -> Mapping[str, str]:
     if FORWARDED.isdisjoint(metadata):
         return _NONE
-    return {key: metadata[key] for key in FORWARDED if key in metadata}
+    return {key: metadata[key] for key in FORWARDED if 0 < len(metadata.get(key, "")) <= MAX_FORWARDED}
 
 
 async def _read(receive: Receive, limit: int) -> bytes:

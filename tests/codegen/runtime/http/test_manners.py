@@ -169,6 +169,14 @@ async def test_trace_headers_go_on_and_others_do_not(client: Client, shelf: Shel
     assert dict(shelf.calls[-1][1].metadata) == {"traceparent": "00-1-2-01"}
 
 
+async def test_a_header_that_is_too_long_to_go_on_does_not_spoil_its_call(
+    client: Client, shelf: Shelf
+) -> None:
+    headers = {"traceparent": "00-1-2-01", "tracestate": "a=" + "x" * 20_000}
+    assert (await client.send("GET", "/v1/query", headers=headers)).status == 200
+    assert dict(shelf.calls[-1][1].metadata) == {"traceparent": "00-1-2-01"}
+
+
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
