@@ -217,7 +217,9 @@ async def test_a_day_that_comes_twice_is_painted_as_often_however_often_it_is_pa
     script = """
         const { paintMessages } = await import("/web/view.js");
         const list = document.createElement("ol");
-        const said = (key, time, state = "accepted") => ({ key, mine: true, author: "You", text: key, time, state });
+        const said = (key, time, state = "accepted") => ({
+          key, mine: true, author: "You", text: key, time, state,
+        });
         const [yesterday, today] = [Date.parse("2024-05-01T12:00"), Date.parse("2024-05-02T12:00")];
         const messages = [said("a", yesterday), said("b", today), said("c", yesterday, "pending")];
         for (let painted = 0; painted < 3; painted += 1) paintMessages(list, messages, {});
