@@ -19,6 +19,8 @@ _NAME_RULE: Final = "is not a lower-case letter followed by lower-case letters, 
 _HANDLED: Final = "idiom.v1.Handled"
 _VARINTS: Final = (ScalarType.INT64, ScalarType.UINT64, ScalarType.INT32, ScalarType.UINT32)
 _KEYS: Final = (ScalarType.STRING, *_VARINTS)
+_BACKOFF_MS: Final = 100
+_MAX_BACKOFF_MS: Final = 5000
 _VERSIONS: Final = (ScalarType.UINT32, ScalarType.INT32)
 
 
@@ -152,7 +154,7 @@ def _group(scope: Scope, method: Method) -> Group | None:
             vocabulary.CONSUMER,
             1,
         )
-    if options.max_backoff_ms and options.max_backoff_ms < options.backoff_ms:
+    if (options.max_backoff_ms or _MAX_BACKOFF_MS) < (options.backoff_ms or _BACKOFF_MS):
         scope.mistake(method.desc, "max_backoff_ms is less than backoff_ms.", vocabulary.CONSUMER, 5)
     return Group(
         method=method,
