@@ -19,7 +19,6 @@ from codegen.plugin.scope import message_of
 
 _VERBS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _ANY_VERB: Final = ("get", "put", "post", "delete", "patch")
-_HTTP_BODY: Final = "google.api.HttpBody"
 _STATUS: Final = "google.rpc.Status"
 
 
@@ -189,8 +188,6 @@ def _verbs(binding: Binding) -> tuple[str, ...]:
 
 
 def _content(node: Node) -> Node:
-    if node.get("$ref") == f"#/components/schemas/{_HTTP_BODY}":
-        return {"*/*": {"schema": {}}}
     return {"application/json": {"schema": node}}
 
 
