@@ -137,7 +137,7 @@ def callable_frames(socket: Socket) -> Iterator[DescField]:
 def comment(schema: Schema, described: Described, extra: Iterable[str] = (), indent: str = "") -> list[str]:
     """The comment on a descriptor as JSDoc; nothing where there is none."""
     lines = [*schema.comments(described), *extra]
-    lines = [line.strip().replace("*/", "*\\/") for line in lines]
+    lines = [line.rstrip().replace("*/", "*\\/") for line in lines]
     if not lines:
         return []
     if len(lines) == 1:
