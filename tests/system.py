@@ -44,6 +44,7 @@ class Command:
             stderr=subprocess.STDOUT,
             env=clean_environment(variables),
             start_new_session=True,
+            preexec_fn=_hear_hangups,  # noqa: PLW1509 - only sets a signal's disposition
         )
         assert self.process.stdout is not None
         self._reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
@@ -195,6 +196,11 @@ class System:
 
     def _port(self, name: str) -> int:
         return int(self.settings[name])
+
+
+def _hear_hangups() -> None:
+    """Under nohup the test run ignores SIGHUP, and so would its children."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def clean_environment(variables: dict[str, str]) -> dict[str, str]:
