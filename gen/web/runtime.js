@@ -49,6 +49,12 @@ const DEFAULT_DEADLINE_MS = 30000;
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 10000;
 
+/** How long a session lasts to count as a success; one that ends sooner makes the next pause longer. */
+const STABLE_MS = 5000;
+
+/** Longest time from an attempt to an open session. */
+const OPENING_MS = 20000;
+
 /** How often the server may miss its heartbeat before the connection counts as dead. */
 const MISSED_HEARTBEATS = 2;
 
@@ -121,7 +127,6 @@ export class HttpChannel {
    * A route's path is a URI template (RFC 6570): `{a.b}` takes one segment, `{+a.b}` any number.
    */
   async call(route, request = {}, { signal, timeoutMs, headers = {} } = {}) {
-    const { url, body } = bind(route, request);
     const cancel = new AbortController();
     const limit = timeoutMs ?? (route.deadlineMs ?? DEFAULT_DEADLINE_MS) + DEADLINE_GRACE_MS;
     const timer = setTimeout(() => cancel.abort("deadline"), limit);
@@ -129,6 +134,7 @@ export class HttpChannel {
     if (signal?.aborted) forward();
     signal?.addEventListener("abort", forward);
     try {
+      const { url, body } = bind(route, request);
       return await this.#exchange(route, url, body, headers, cancel.signal);
     } catch (error) {
       throw error instanceof RpcError ? error : unanswered(error, cancel.signal);
@@ -143,7 +149,7 @@ export class HttpChannel {
     const token = route.auth ? await valueOf(this.#token) : null;
     if (token) sent.authorization = `Bearer ${token}`;
     if (body !== undefined) sent["content-type"] = "application/json";
-    const payload = body === undefined ? undefined : JSON.stringify(body);
+    const payload = body === undefined ? undefined : json(body);
     const init = { method: route.verb, headers: sent, body: payload, signal, credentials: "omit" };
     const response = await this.#fetch(this.#baseUrl + url, init);
     const text = await response.text();
@@ -205,6 +211,11 @@ function unanswered(error, signal) {
   return new RpcError({ code: "UNKNOWN", message: String(error?.message ?? error) });
 }
 
+/** A value as JSON; a BigInt is the string that int64 is in JSON. */
+function json(value) {
+  return JSON.stringify(value, (_, item) => (typeof item === "bigint" ? String(item) : item));
+}
+
 /** JSON as a value; undefined if it is none. */
 function parsed(text) {
   try {
@@ -233,6 +244,9 @@ export class FrameSocket {
   #state = "closed";
   #failures = 0;
   #pause = null;
+  #attempt = 0;
+  #opening = null;
+  #openedAt = Infinity;
   #calls = new Map();
   #lastCall = 0;
   #listeners = new Map();
@@ -311,16 +325,18 @@ export class FrameSocket {
   }
 
   async #connect() {
+    const attempt = ++this.#attempt;
     this.#become("connecting");
-    let address;
+    let socket;
     try {
-      address = await valueOf(this.#options.url);
+      const address = await valueOf(this.#options.url);
+      if (this.#attempt !== attempt || this.#state !== "connecting") return undefined;
+      socket = new this.#options.WebSocket(address, [`${this.#endpoint.subprotocol}.json`]);
     } catch (error) {
-      return this.#lost(adviceOf(error));
+      return this.#attempt === attempt && this.#state === "connecting" ? this.#lost(adviceOf(error)) : undefined;
     }
-    if (this.#state !== "connecting") return undefined;
-    const socket = new this.#options.WebSocket(address, [`${this.#endpoint.subprotocol}.json`]);
     this.#socket = socket;
+    this.#opening = setTimeout(() => this.#lost({ code: 1006, name: "UNANSWERED", reconnect: "BACKOFF" }), OPENING_MS);
     const current = (react) => (event) => this.#socket === socket && react(event);
     socket.addEventListener("open", current(() => this.#greet(socket)));
     socket.addEventListener("message", current((event) => this.#receive(event.data)));
@@ -332,16 +348,16 @@ export class FrameSocket {
     if (!this.#endpoint.hello) return this.#opened({});
     try {
       const content = await this.#options.hello();
-      if (this.#socket === socket) this.#write(JSON.stringify({ hello: content }));
+      if (this.#socket === socket) this.#write(json({ hello: content }));
     } catch (error) {
-      this.#lost(adviceOf(error));
+      if (this.#socket === socket) this.#lost(adviceOf(error));
     }
     return undefined;
   }
 
   #opened(welcome) {
-    this.#failures = 0;
-    this.#heard = Date.now();
+    clearTimeout(this.#opening);
+    this.#heard = this.#openedAt = Date.now();
     const seconds = welcome.heartbeatSeconds ?? this.#endpoint.heartbeatMs / 1000;
     if (this.#endpoint.heartbeat && seconds > 0) {
       this.#heartbeat = setInterval(() => this.#beat(seconds * 1000), seconds * 1000);
@@ -399,6 +415,7 @@ export class FrameSocket {
 
   #lost(close) {
     if (close.reconnect === "NEVER" || close.reconnect === "AUTHENTICATE") return this.#end(close);
+    if (Date.now() - this.#openedAt > STABLE_MS) this.#failures = 0;
     this.#drop();
     const now = close.reconnect === "NOW" && this.#failures === 0;
     const longest = now ? FIRST_PAUSE_MS : Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (this.#failures + 1));
@@ -416,7 +433,9 @@ export class FrameSocket {
 
   #drop() {
     clearTimeout(this.#pause);
+    clearTimeout(this.#opening);
     clearInterval(this.#heartbeat);
+    this.#openedAt = Infinity;
     const socket = this.#socket;
     this.#socket = null;
     socket?.close();
@@ -437,7 +456,7 @@ export class FrameSocket {
 
 /** A frame as text. One that the server would close the connection for is refused here. */
 function encode(endpoint, frame, content) {
-  const text = JSON.stringify({ [frame]: content });
+  const text = json({ [frame]: content });
   if (endpoint.maxFrameBytes && new TextEncoder().encode(text).length > endpoint.maxFrameBytes) {
     throw new RpcError({ code: "RESOURCE_EXHAUSTED", reason: "TOO_LARGE", message: "This is too large to be sent." });
   }

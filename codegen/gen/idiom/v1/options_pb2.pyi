@@ -3,8 +3,10 @@
 isort:skip_file
 The option vocabulary of the toolkit: how a schema says what a wire does.
 
-Every option is declared here from the first release, so that field numbers never move. What the
-runtime does not enforce yet says so in its comment with the words "Not enforced yet".
+Every option is declared here from the first release, so that field numbers never move. What is
+enforced by nobody yet says so in its comment with the words "Not enforced yet". "Enforced" means by
+the toolkit; "for the application" is what the toolkit checks when it generates and hands over in the
+generated table, and what the code around it has to act upon.
 """
 
 from collections import abc as _abc
@@ -81,7 +83,7 @@ class _Auth:
 class _AuthEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Auth.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     AUTH_UNSPECIFIED: _Auth.ValueType  # 0
-    """A method without a policy is refused to everybody (fail closed) unless the application opts out."""
+    """A method without a policy is refused to everybody (fail closed)."""
     AUTH_NONE: _Auth.ValueType  # 1
     """Anybody."""
     AUTH_USER: _Auth.ValueType  # 2
@@ -93,7 +95,7 @@ class Auth(_Auth, metaclass=_AuthEnumTypeWrapper):
     """Who may call a method."""
 
 AUTH_UNSPECIFIED: Auth.ValueType  # 0
-"""A method without a policy is refused to everybody (fail closed) unless the application opts out."""
+"""A method without a policy is refused to everybody (fail closed)."""
 AUTH_NONE: Auth.ValueType  # 1
 """Anybody."""
 AUTH_USER: Auth.ValueType  # 2
@@ -192,9 +194,13 @@ class ServiceOptions(_message.Message):
     wire: Global___Wire.ValueType
     """How its methods travel. Enforced."""
     discovery: Global___Discovery.ValueType
-    """How a client picks an instance. Enforced."""
+    """How a client picks an instance. Not enforced yet: a call goes to the instance that it names, and to
+    any if it names none.
+    """
     target: _builtins.str
-    """Name under which instances that serve it register themselves. Enforced."""
+    """Name under which instances that serve it register themselves; empty means the service's full name.
+    Enforced.
+    """
     def __init__(
         self,
         *,
@@ -235,11 +241,17 @@ class PolicyOptions(_message.Message):
     coalesce: _builtins.bool
     """Whether concurrent calls to one upstream share frames. Not enforced yet."""
     affinity: _builtins.str
-    """Request field whose equal values keep their order when coalesced. Not enforced yet."""
+    """Request field whose equal values keep their order: among the calls of one socket for the application,
+    by the lane of a call; when coalesced not enforced yet.
+    """
     deadline_ms: _builtins.int
-    """Deadline of a call whose caller gave none, and the longest one accepted; milliseconds. Enforced."""
+    """Deadline of a unary call whose caller gave none, and the longest one that counts; milliseconds. 0
+    means the server's. Enforced.
+    """
     retry: Global___Retry.ValueType
-    """Whether clients may repeat the call. Not enforced yet."""
+    """Whether clients may repeat the call. Unspecified is like RETRY_UNSENT. Enforced for calls between
+    services; browser clients never repeat a call by themselves.
+    """
     max_request_bytes: _builtins.int
     """Largest request in bytes of its binary form; 0 means the server's limit. Enforced."""
     durability: Global___Durability.ValueType
@@ -300,9 +312,9 @@ class ConsumerOptions(_message.Message):
     max_attempts: _builtins.int
     """Failed effects before an entry is a dead letter; 0 means without end. Not enforced yet."""
     backoff_ms: _builtins.int
-    """First pause after a failure, doubled up to max_backoff_ms; milliseconds. Enforced."""
+    """First pause after a failure, doubled up to max_backoff_ms; milliseconds, 0 means 100. Enforced."""
     max_backoff_ms: _builtins.int
-    """Longest pause after a failure; milliseconds. Enforced."""
+    """Longest pause after a failure; milliseconds, 0 means 5000. Enforced."""
     park_ms: _builtins.int
     """Longest time that an order key stays parked; milliseconds. Not enforced yet."""
     park_entries: _builtins.int
@@ -340,19 +352,25 @@ class WebSocketOptions(_message.Message):
     SEND_QUEUE_BYTES_FIELD_NUMBER: _builtins.int
     MAX_CALLS_FIELD_NUMBER: _builtins.int
     path: _builtins.str
-    """Path of the endpoint. Enforced."""
+    """Path of the endpoint, without variables. Enforced."""
     subprotocol: _builtins.str
     """Prefix of the two subprotocols `<prefix>.json` and `<prefix>.proto`. Enforced."""
     hello_timeout_ms: _builtins.int
-    """Time for the first frame to arrive; milliseconds. Enforced."""
+    """Time for the handshake, enforced, and then for the first frame to arrive, for the application;
+    milliseconds, 0 means 10000.
+    """
     heartbeat_ms: _builtins.int
-    """Interval in which either side must show life; milliseconds. Enforced."""
+    """Interval in which either side must show life; milliseconds, 0 means 20000. Enforced by generated
+    clients, for the application in the server.
+    """
     max_frame_bytes: _builtins.int
-    """Largest frame in bytes. Enforced."""
+    """Largest frame in bytes; 0 means 131072. Enforced."""
     send_queue_bytes: _builtins.int
-    """Most bytes waiting to be sent to one socket. Enforced."""
+    """Most bytes waiting to be sent to one socket; 0 means 1048576. Enforced."""
     max_calls: _builtins.int
-    """Most calls of one socket under way at once. Enforced."""
+    """Most calls of one socket under way at once; 0 means 64. Enforced by generated clients, for the
+    application in the server.
+    """
     def __init__(
         self,
         *,
@@ -419,15 +437,19 @@ class StreamOptions(_message.Message):
     name: _builtins.str
     """Name of the stream, part of its keys. Enforced."""
     order_by: _builtins.str
-    """Field by which entries are partitioned and within which they are ordered. Enforced."""
+    """Field by which entries are partitioned and within which they are ordered. For the application, which
+    appends: entries of one partition are handled in the order of the stream, enforced.
+    """
     partitions: _builtins.int
-    """Number of partitions at the first start of a deployment. Enforced."""
+    """Number of partitions at the first start of a deployment. For the application, which records it."""
     sequence: _builtins.str
-    """Field stamped with the entry's number within its order key: 1, 2, 3 … Enforced."""
+    """Field stamped with the entry's number within its order key: 1, 2, 3 … For the application, which
+    appends.
+    """
     epoch: _builtins.str
-    """Field stamped with the epoch in which that number holds. Enforced."""
+    """Field stamped with the epoch in which that number holds. For the application, which appends."""
     retain: _builtins.int
-    """Entries kept behind the last acknowledgement of all groups. Enforced."""
+    """Entries kept, at least, behind the last acknowledgement of all groups. Enforced."""
     max_lag: _builtins.int
     """Unacknowledged entries of one group at which appends are refused; 0 means never. Not enforced yet."""
     min_reader_version: _builtins.str
