@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError, Message
 from grpc import aio
 from idiom.v1.reason_errors import INTERNAL, NO_INSTANCE
 
+from codegen.runtime.background import background
 from codegen.runtime.context import Identity
 from codegen.runtime.errors import Error
 from codegen.runtime.grpc_failure import Verdict, error_of, verdict_of
@@ -98,8 +99,7 @@ class Upstreams:
     async def __aenter__(self) -> Self:
         """Start following the instances; opens no connection."""
         self._followers = [
-            asyncio.create_task(self._follow(target), name=f"upstreams {target}")
-            for target in self._instances
+            background(self._follow(target), f"upstreams {target}") for target in self._instances
         ]
         return self
 

@@ -47,6 +47,8 @@ def serve(tier: str, settings: Settings, ready_fd: int | None) -> None:
             runner.run(_serve(run, named, ready_fd))
         except* (Error, OSError) as group:
             raise Refusal("; ".join(dict.fromkeys(map(_sentence, _leaves(group))))) from group
+        except* asyncio.CancelledError as group:
+            raise Refusal(f"{named.instance} ends because a part of it failed; the log says which") from group
 
 
 def _check_secrets(tier: str, settings: Settings) -> None:

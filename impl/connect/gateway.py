@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from im.errors.v1 import close_closes as closes
 from websockets.asyncio.server import Server
 
+from codegen.runtime.background import background
 from codegen.runtime.sockets import SocketConnection, Wheel
 from impl.connect.peer import Hub, Peer
 from impl.connect.session import Limits
@@ -39,7 +40,7 @@ class Gateway:
     @asynccontextmanager
     async def serving(self, host: str, port: int) -> AsyncIterator[int]:
         """Serve while the context lasts, then drain; yields the bound port."""
-        sweeper = asyncio.create_task(self._hub.wheel.run())
+        sweeper = background(self._hub.wheel.run(), "deadlines")
         try:
             server = await self._hub.endpoint.serve(self._handle, host, port)
             try:

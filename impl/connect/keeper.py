@@ -12,6 +12,7 @@ from itertools import islice
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from codegen.runtime.background import background
 from codegen.runtime.errors import Error
 from impl.storage.conversations import Position
 from impl.storage.sessions import SessionAddress, Sessions
@@ -88,7 +89,7 @@ class SessionKeeper:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[SessionKeeper]:
         """Write in the background; on exit what is left is written, if that is possible soon."""
-        task = asyncio.create_task(self._run())
+        task = background(self._run(), "session-map")
         try:
             yield self
         finally:

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Self
 
+from codegen.runtime.background import background
 from codegen.runtime.discovery import Entry, Etcd, Instance
 from codegen.runtime.errors import Error
 from impl.logic.ids import WORKERS, Clock, Snowflakes, monotonic_clock
@@ -113,7 +114,7 @@ class Ids:
     async def __aenter__(self) -> Self:
         """Takes a number; waits for etcd, for the database, and until a number may be taken."""
         await self._take()
-        self._keeper = asyncio.create_task(self._keep(), name="worker-number")
+        self._keeper = background(self._keep(), "worker-number")
         return self
 
     async def __aexit__(

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from types import TracebackType
 from typing import Self
 
+from codegen.runtime.background import background
 from codegen.runtime.discovery.etcd import Etcd
 from codegen.runtime.discovery.lease import Lease
 from codegen.runtime.discovery.watch import Entry, Snapshot
@@ -48,7 +49,7 @@ async def register(etcd: Etcd, instance: Instance, seconds: int) -> AsyncIterato
     async with etcd.lease(seconds) as lease:
         registration = _Registration(etcd, instance, lease)
         await registration.put()
-        keeper = asyncio.create_task(registration.keep(), name=f"register-{instance.target}")
+        keeper = background(registration.keep(), f"register-{instance.target}")
         try:
             yield lease
         finally:
@@ -108,7 +109,7 @@ class Instances:
 
     async def __aenter__(self) -> Self:
         """Start watching; waits a moment for the first view, but not for an etcd that is away."""
-        self._watcher = asyncio.create_task(self._watch(), name=f"watch {self._prefix}")
+        self._watcher = background(self._watch(), f"watch {self._prefix}")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FIRST):
                 await self._first.wait()

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from aetcd import rpc
 from grpc import aio
 
+from codegen.runtime.background import background
 from codegen.runtime.discovery.connection import Connection
 from codegen.runtime.errors import Error
 
@@ -108,7 +109,7 @@ async def hold_lease(connection: Connection, seconds: int) -> AsyncIterator[Leas
     """A lease kept alive while the context lasts and revoked on exit."""
     lease = Lease(connection, seconds)
     await _first(lease)
-    keeper = asyncio.create_task(lease.keep(), name="etcd-lease")
+    keeper = background(lease.keep(), "etcd-lease")
     try:
         yield lease
     finally:
