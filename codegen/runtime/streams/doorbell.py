@@ -16,8 +16,8 @@ from codegen.runtime.streams.backoff import Backoff
 
 logger = logging.getLogger(__name__)
 
-_BLOCK_MS: Final = 2000
-"""Shorter than any sensible socket timeout; also how long a wake-up may be late if it was missed."""
+_LOOK_SECONDS: Final = 2.0
+"""How long a wake-up may be late if it was missed; shorter than any sensible socket timeout."""
 _KICK_AGAIN_SECONDS: Final = 0.005
 
 
@@ -74,6 +74,8 @@ class Doorbell:
             await asyncio.sleep(backoff.pause())
 
     async def _listen(self, connection: Redis) -> Never:
+        loop = asyncio.get_running_loop()
+        looked = loop.time()
         while True:
             await self._changed.wait()
             while self._waiting:
@@ -81,11 +83,12 @@ class Doorbell:
                 partitions = {self._key(p).encode(): p for p in self._waiting}
                 after: dict[Any, Any] = {self._key(p): last for p, (last, _) in self._waiting.items()}
                 self._reading = True
-                heard: Any = await connection.xread(after, count=1, block=_BLOCK_MS)
+                heard: Any = await connection.xread(after, count=1, block=round(_LOOK_SECONDS * 1000))
                 self._reading = False
                 for key in dict(heard or ()):
                     self.ring(partitions[key])
-                if not heard and not self._changed.is_set():
+                if loop.time() >= looked + _LOOK_SECONDS:
+                    looked = loop.time()
                     self._ring_all()  # whatever a lost stream hides from XREAD, its owner sees by reading
             self._changed.clear()
 

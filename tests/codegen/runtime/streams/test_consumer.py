@@ -13,6 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from codegen.runtime.errors import Error
 from codegen.runtime.streams.delivery import Delivery
+from codegen.runtime.streams.doorbell import Doorbell
 from codegen.runtime.streams.fenced_group import NEW, FencedGroup
 from codegen.runtime.streams.ownership import assigned
 from codegen.runtime.streams.partitions import PartitionKeys
@@ -60,6 +61,22 @@ async def test_an_entry_reaches_a_waiting_consumer_at_once(world: World) -> None
             await eventually(lambda: len(worker.counted) > n)  # noqa: B023 - awaited within the iteration
             delays.append(loop.time() - began)
     assert sorted(delays)[10] < 0.1
+
+
+async def test_who_waits_looks_now_and_then_however_busy_its_neighbours_are(world: World) -> None:
+    doorbell = Doorbell(world.redis, lambda partition: PartitionKeys(JOBS.name, partition).stream)
+    await world.append(0, [1])
+
+    async def busy() -> None:
+        while True:
+            await doorbell.wait(0, "0-0")
+
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(doorbell.run()), tasks.create_task(busy())]
+        async with asyncio.timeout(10):
+            await doorbell.wait(1, "99999999999999-0")
+        for task in running:
+            task.cancel()
 
 
 async def test_what_failed_comes_again_before_what_follows(world: World) -> None:
