@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 RECEIVED_SECONDS: Final = 30 * 24 * 3600
 """Life of a user's noted positions after the last one."""
+RECEIVED_MOST: Final = 10_000
+"""Conversations of which a user's positions are noted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,10 @@ class Sessions:
         return {user: live for user, live in addresses.items() if live}
 
     async def acknowledge(self, acks: Sequence[tuple[int, Position]]) -> None:
-        """Notes how far users have received; positions behind the noted ones change nothing."""
+        """Notes how far users have received, in `RECEIVED_MOST` conversations at most.
+
+        Positions behind the noted ones change nothing.
+        """
         await self._each(
             self._receive,
             (
@@ -101,6 +106,7 @@ class Sessions:
                 for user, positions in _by_user(acks).items()
             ),
             RECEIVED_SECONDS,
+            RECEIVED_MOST,
         )
 
     async def _each(
