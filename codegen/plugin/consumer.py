@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from codegen.plugin import names, stream
 from codegen.plugin.backend import Output, Run
-from codegen.plugin.declarations import TABLES, class_name, seconds
+from codegen.plugin.declarations import TABLES, class_name, seconds, table_name
 from codegen.plugin.ir import Consumer, File, Group, Schema
 from codegen.plugin.python_text import Call, Expression, Module, call, docstring, layout, sequence, string
 
@@ -21,10 +21,10 @@ def generate(run: Run) -> Iterator[Output]:
 def _module(schema: Schema, file: File) -> str:
     services = [consumer.service for consumer in file.consumers]
     summary = f"{', '.join(service.full_name for service in services)}: protocol and table."
-    defined = {class_name(service) for service in services} | {names.constant(s.name) for s in services}
+    defined = {class_name(service) for service in services} | {table_name(s) for s in services}
     module = Module(file.path, summary, defined)
     for consumer in file.consumers:
-        module.block(layout(f"{names.constant(consumer.service.name)} = ", _table(module, consumer)))
+        module.block(layout(f"{table_name(consumer.service)} = ", _table(module, consumer)))
     for consumer in file.consumers:
         module.block(_protocol(schema, module, consumer))
     return module.text()

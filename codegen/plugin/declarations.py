@@ -57,10 +57,16 @@ def policy(module: Module, policy: Policy) -> Call:
 
 def method_of(module: Module, service: Service, method: Method) -> str:
     """A method in the table that the back end `rpc` made of its service."""
-    table = module.use(names.module(service.desc.file, "_rpc"), names.constant(service.name))
+    table = module.use(names.module(service.desc.file, "_rpc"), table_name(service))
     return f"{table}.methods[{method.index}]"
 
 
 def class_name(service: Service) -> str:
     """Name of the protocol class of a service."""
     return names.identifier(service.name)
+
+
+def table_name(service: Service) -> str:
+    """Name of the table of a service: `ORDER_SERVICE`, and `IAM_TABLE` where the class is called `IAM`."""
+    constant = names.constant(service.name)
+    return f"{constant}_TABLE" if constant == class_name(service) else constant

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from codegen.plugin import names
 from codegen.plugin.backend import Output, Run
-from codegen.plugin.declarations import TABLES, class_name, method
+from codegen.plugin.declarations import TABLES, class_name, method, table_name
 from codegen.plugin.ir import File, Method, Schema, Service
 from codegen.plugin.python_text import Module, call, docstring, layout, sequence, string
 
@@ -39,7 +39,7 @@ def _summary(services: list[Service]) -> str:
 
 def _defined(services: list[Service]) -> set[str]:
     classes = {class_name(service) for service in services}
-    tables = {names.constant(service.name) for service in services}
+    tables = {table_name(service) for service in services}
     return classes | tables | {f"{service.name}Client" for service in services} | {"_one"}
 
 
@@ -51,7 +51,7 @@ def _table(module: Module, service: Service) -> list[str]:
         discovery=f"{module.use(TABLES, 'Discovery')}.{service.discovery}",
         methods=sequence(method(module, each) for each in service.methods),
     )
-    return layout(f"{names.constant(service.name)} = ", table)
+    return layout(f"{table_name(service)} = ", table)
 
 
 def _protocol(schema: Schema, module: Module, service: Service) -> list[str]:
@@ -94,7 +94,7 @@ def _client(module: Module, service: Service) -> list[str]:
 def _client_method(module: Module, service: Service, method: Method) -> list[str]:
     options = f"options: {module.use(_CLIENT, 'CallOptions')} = {module.use(_CLIENT, 'DEFAULT_OPTIONS')}"
     signature = call(f"{_def(method)}{method.attribute}", "self", _request(module, method), options)
-    table = f"{names.constant(service.name)}.methods[{method.index}]"
+    table = f"{table_name(service)}.methods[{method.index}]"
     response = module.message(method.output)
     sent = "requests" if method.client_streaming else "request"
     if not method.client_streaming and not method.server_streaming:

@@ -5,6 +5,6 @@ from __future__ import annotations
 
 from codegen.runtime.transcoding.route import Route
 
-from . import golden_v1_shelf_service
+from . import golden_v1_iam, golden_v1_shelf_service
 
-ROUTES: tuple[Route, ...] = (*golden_v1_shelf_service.ROUTES,)
+ROUTES: tuple[Route, ...] = (*golden_v1_iam.ROUTES, *golden_v1_shelf_service.ROUTES)
