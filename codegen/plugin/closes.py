@@ -15,15 +15,15 @@ def generate(run: Run) -> Iterator[Output]:
     for file in run.schema.files:
         if not file.closes:
             continue
-        defined = {names.identifier(code.name) for enum in file.closes for code in enum.codes}
+        codes = [code for enum in file.closes for code in enum.codes]
+        defined = names.variables([code.name for code in codes], [code.desc.name for code in codes])
         summary = f"Close codes of {', '.join(enum.desc.type_name for enum in file.closes)}."
         module = Module(file.path, summary, defined)
         close_class, reconnect = module.use(TABLES, "CloseCode"), module.use(TABLES, "Reconnect")
         lines: list[str] = []
-        for enum in file.closes:
-            for code in enum.codes:
-                value = call(close_class, string(code.name), str(code.code), f"{reconnect}.{code.reconnect}")
-                lines += layout(f"{names.identifier(code.name)} = ", value)
-                lines += docstring(run.schema.comments(code.desc), indent=0)
+        for variable, code in zip(defined, codes, strict=True):
+            value = call(close_class, string(code.name), str(code.code), f"{reconnect}.{code.reconnect}")
+            lines += layout(f"{variable} = ", value)
+            lines += docstring(run.schema.comments(code.desc), indent=0)
         module.block(lines)
         yield Output(names.path(file.desc, "_closes"), module.text())

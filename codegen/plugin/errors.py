@@ -14,15 +14,15 @@ def generate(run: Run) -> Iterator[Output]:
     for file in run.schema.files:
         if not file.errors:
             continue
-        defined = {names.identifier(reason.name) for enum in file.errors for reason in enum.reasons}
+        reasons = [(enum, reason) for enum in file.errors for reason in enum.reasons]
+        defined = names.variables([r.name for _, r in reasons], [r.desc.name for _, r in reasons])
         summary = f"Error reasons of {', '.join(enum.desc.type_name for enum in file.errors)}."
         module = Module(file.path, summary, defined)
         reason_class = module.use("codegen.runtime.errors", "Reason")
         lines: list[str] = []
-        for enum in file.errors:
-            for reason in enum.reasons:
-                value = call(reason_class, string(reason.name), string(enum.domain), str(reason.code))
-                lines += layout(f"{names.identifier(reason.name)} = ", value)
-                lines += docstring(run.schema.comments(reason.desc), indent=0)
+        for variable, (enum, reason) in zip(defined, reasons, strict=True):
+            value = call(reason_class, string(reason.name), string(enum.domain), str(reason.code))
+            lines += layout(f"{variable} = ", value)
+            lines += docstring(run.schema.comments(reason.desc), indent=0)
         module.block(lines)
         yield Output(names.path(file.desc, "_errors"), module.text())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import keyword
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from protobuf import DescEnum, DescFile, DescMessage
@@ -57,3 +58,9 @@ def without_prefix(enum: DescEnum) -> Sequence[str]:
     rests = [name.removeprefix(prefix) for name in names]
     strippable = all(name.startswith(prefix) for name in names) and all(rest[:1].isalpha() for rest in rests)
     return rests if strippable else names
+
+
+def variables(short: Sequence[str], full: Sequence[str]) -> list[str]:
+    """Names of variables in one module: the short ones, and the full ones where short ones are equal."""
+    seen = Counter(short)
+    return [identifier(name if seen[name] == 1 else whole) for name, whole in zip(short, full, strict=True)]
