@@ -14,7 +14,7 @@ import orjson
 from protobuf import DescMessage, Message, Registry, message_from_json_value
 
 from codegen.runtime.errors import Error
-from codegen.runtime.json_diagnosis import CODEC_ERRORS, Diagnosis, malformed, parsed, repeats
+from codegen.runtime.json_diagnosis import CODEC_ERRORS, Diagnosis, check_form, malformed, parsed, repeats
 from codegen.runtime.json_shape import JsonValue, RefusedError, Shapes
 
 MAX_DIAGNOSED_BYTES = 1 << 18
@@ -136,11 +136,11 @@ class MessageJson:
         return message.to_json(registry=self._registry).encode()
 
     def _refusal(self, raw: bytes) -> Error:
-        value = parsed(raw)
         if len(raw) > MAX_DIAGNOSED_BYTES:
+            check_form(raw)
             name = self.description.type_name
             return malformed(f"the JSON cannot be read as {name}, and is too large to say where")
-        return self._codec.diagnosis.of(self.description, value)
+        return self._codec.diagnosis.of(self.description, parsed(raw))
 
     def _unique(self, raw: bytes, value: dict[str, JsonValue]) -> bool:
         """Whether no object in the text has a key twice.
