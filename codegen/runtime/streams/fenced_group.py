@@ -106,7 +106,7 @@ def _fencing() -> Iterator[None]:
         yield
     except ResponseError as error:
         if str(error).startswith("FENCED"):
-            raise Error(reason_errors.FENCED, str(error)) from None
+            raise Error(reason_errors.FENCED, str(error).removeprefix("FENCED ")) from None
         raise
 
 
