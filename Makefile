@@ -108,5 +108,5 @@ clean: ## Remove what was installed and built; data/ stays
 
 .protos/stamp: requirements/protos.txt | .venv/dev.stamp
 	@echo "Fetching protos of others into .protos"
-	@deploy/protos.sh
+	@$(BIN)/python -P deploy/protos.py
 	@touch $@

@@ -19,7 +19,7 @@ from codegen.runtime.context import Identity
 from codegen.runtime.errors import Error
 from codegen.runtime.grpc_failure import Verdict, error_of, verdict_of
 from codegen.runtime.grpc_link import GRACE, Link, Metadata
-from codegen.runtime.method import Method, Service
+from codegen.runtime.method import Discovery, Method, Service
 
 if TYPE_CHECKING:
     from codegen.runtime.discovery import Instance, Instances
@@ -89,6 +89,7 @@ class Upstreams:
     ) -> None:
         """Take services, the watched instances of each of their targets, and who signs for this service."""
         self._targets = {service.name: service.target for service in services}
+        self._directed = {s.name for s in services if s.discovery is Discovery.BY_INSTANCE}
         self._instances = {target: instances[target] for target in self._targets.values()}
         self._tokens = tokens
         self._links: dict[tuple[str, str], Link] = {}
@@ -147,6 +148,8 @@ class Upstreams:
             raise error_of(failure) from failure
 
     async def _found(self, method: Method, options: CallOptions, search: Search) -> Link:
+        if method.service in self._directed and not options.instance:
+            raise Error(INTERNAL, f"a call of {method.full_name} must name its instance")
         while True:
             candidates = self._candidates(method, options.instance)
             for link in candidates:

@@ -194,9 +194,7 @@ class ServiceOptions(_message.Message):
     wire: Global___Wire.ValueType
     """How its methods travel. Enforced."""
     discovery: Global___Discovery.ValueType
-    """How a client picks an instance. Not enforced yet: a call goes to the instance that it names, and to
-    any if it names none.
-    """
+    """How a client picks an instance. Enforced."""
     target: _builtins.str
     """Name under which instances that serve it register themselves; empty means the service's full name.
     Enforced.

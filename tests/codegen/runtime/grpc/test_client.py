@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from codegen.runtime.errors import Error
 from codegen.runtime.grpc_client import DEFAULT_OPTIONS, CallOptions, Upstreams, sendable
 from codegen.runtime.grpc_server import serve_grpc
 from codegen.runtime.identity import ServiceTokens
+from codegen.runtime.method import Discovery
 from codegen.runtime.pipeline import Pipeline
 from tests.codegen.runtime.grpc.echo import CHAT, ECHO, INNER, ONCE, SAY, WHO, Echo, Text
 from tests.servers import Etcd as EtcdProcess
@@ -318,3 +320,15 @@ async def test_calls_under_way_outlive_the_registration_of_their_instance(
 def test_only_what_grpc_can_carry_is_sent() -> None:
     metadata = {"a": "1", "b": "ü", "c": "x\ny", "d-bin": "x", "grpc-e": "x", ":path": "x"}
     assert sendable(metadata) == (("a", "1"),)
+
+
+async def test_a_service_found_by_instance_is_never_reached_at_random(
+    world: World, live: Instances, services: ServiceTokens
+) -> None:
+    directed = replace(ECHO, discovery=Discovery.BY_INSTANCE)
+    async with world.instance("a"), Upstreams([directed], {"echo": live}, services) as upstreams:
+        await until(live, lambda: live.get("a") is not None)
+        named = CallOptions(instance="a")
+        assert (await upstreams.unary(WHO, NAME, Text, named)).text
+        with pytest.raises(Error, match="must name its instance"):
+            await upstreams.unary(WHO, NAME, Text, DEFAULT_OPTIONS)
