@@ -329,6 +329,6 @@ async def test_a_service_found_by_instance_is_never_reached_at_random(
     async with world.instance("a"), Upstreams([directed], {"echo": live}, services) as upstreams:
         await until(live, lambda: live.get("a") is not None)
         named = CallOptions(instance="a")
-        assert (await upstreams.unary(WHO, NAME, Text, named)).text
+        assert (await upstreams.unary(SAY, NAME, Text, named)).text
         with pytest.raises(Error, match="must name its instance"):
-            await upstreams.unary(WHO, NAME, Text, DEFAULT_OPTIONS)
+            await upstreams.unary(SAY, NAME, Text, DEFAULT_OPTIONS)
