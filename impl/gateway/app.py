@@ -31,6 +31,9 @@ SERVICES = (AUTH_SERVICE, CONNECTION_SERVICE, MESSAGE_SERVICE, USER_SERVICE)
 MAX_REQUEST_BYTES = 1 << 20
 """Of methods whose policy has no limit; the largest request of the schema needs a sixteenth."""
 
+MAX_REQUEST_BYTES = 1 << 17
+"""Of requests to methods without a limit of their own. Anybody may log in, and reading is work."""
+
 _log = logging.getLogger(__name__)
 
 

@@ -54,6 +54,17 @@ async def test_readiness_follows_logic(settings: Settings) -> None:
         assert gone["reasons"]
 
 
+async def test_a_stranger_cannot_make_it_read_much_and_the_longest_text_fits(alone: Settings) -> None:
+    token, _ = UserTokens(KEY.encode(), 60).issue("1", "2")
+    headers = {"authorization": f"Bearer {token}", "x-request-timeout": "1"}
+    longest = {"clientMessageId": "c" * 128, "toUserId": "1", "text": "\x01" * 16384}
+    async with running(gateway, alone), client_of(alone) as client:
+        refused = await client.post("/v1/auth/login", content=b'{"username":[' + b"{}," * 50_000 + b"{}]}")
+        assert (refused.status_code, refused.json()["details"][0]["reason"]) == (413, "TOO_LARGE")
+        taken = await client.post("/v1/messages", json=longest, headers=headers)
+        assert taken.json()["details"][0]["reason"] == "NO_INSTANCE"
+
+
 async def test_a_busy_port_is_one_sentence(alone: Settings) -> None:
     async with running(gateway, alone):
         with pytest.raises(OSError, match=f"cannot listen for HTTP on 127.0.0.1:{alone.gateway_port}: "):
