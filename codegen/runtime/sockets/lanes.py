@@ -44,6 +44,8 @@ class Lanes:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        self._pending = 0
+        self._wake()
 
     @property
     def pending(self) -> int:
@@ -82,6 +84,9 @@ class Lanes:
 
     def _done(self) -> None:
         self._pending -= 1
+        self._wake()
+
+    def _wake(self) -> None:
         for waiter in (self._space, self._idle if not self._pending else None):
             if waiter is not None and not waiter.done():
                 waiter.set_result(None)

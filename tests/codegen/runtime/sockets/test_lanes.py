@@ -88,3 +88,18 @@ async def test_work_that_fails_is_logged_and_the_lane_goes_on(caplog: pytest.Log
         await lanes.finished()
     assert done.is_set()
     assert "broken" in caplog.text
+
+
+async def test_who_waits_for_the_end_is_not_left_behind_when_all_is_cancelled() -> None:
+    async def never() -> None:
+        await asyncio.Event().wait()
+
+    lanes = Lanes(4)
+    async with lanes:
+        for _ in range(3):
+            await lanes.submit("a", never)
+        waiting = asyncio.create_task(lanes.finished())
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await waiting
+    assert not lanes.pending
