@@ -29,7 +29,7 @@ from idiom.v1 import options_pb2 as idiom_dot_v1_dot_options__pb2
 from im.logic.v1 import user_pb2 as im_dot_logic_dot_v1_dot_user__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eim/logic/v1/auth_service.proto\x12\x0bim.logic.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16idiom/v1/options.proto\x1a\x16im/logic/v1/user.proto\"w\n\x0fRegisterRequest\x12\x39\n\x08username\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Za-z0-9_.-]{2,64}$R\x08username\x12)\n\x08password\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x08\x18\x80\x02R\x08password\"\xc6\x01\n\x10RegisterResponse\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x11.im.logic.v1.UserR\x04user\x12&\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\x0b\x61\x63\x63\x65ssToken\x12(\n\rrefresh_token\x18\x03 \x01(\tB\x03\x80\x01\x01R\x0crefreshToken\x12\x39\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\"a\n\x0cLoginRequest\x12&\n\x08username\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x08username\x12)\n\x08password\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x08password\"\xc3\x01\n\rLoginResponse\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x11.im.logic.v1.UserR\x04user\x12&\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\x0b\x61\x63\x63\x65ssToken\x12(\n\rrefresh_token\x18\x03 \x01(\tB\x03\x80\x01\x01R\x0crefreshToken\x12\x39\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt2\xfe\x01\n\x0b\x41uthService\x12t\n\x08Register\x12\x1c.im.logic.v1.RegisterRequest\x1a\x1d.im.logic.v1.RegisterResponse\"+\xf2\x91&\x0b\x08\x01\"\x04\x61uth8\x90N\x82\xd3\xe4\x93\x02\x16\"\x11/v1/auth/register:\x01*\x12h\n\x05Login\x12\x19.im.logic.v1.LoginRequest\x1a\x1a.im.logic.v1.LoginResponse\"(\xf2\x91&\x0b\x08\x01\"\x04\x61uth8\x90N\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/auth/login:\x01*\x1a\x0f\xa2\x91&\x0b\x08\x01\x10\x01\x1a\x05logicb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eim/logic/v1/auth_service.proto\x12\x0bim.logic.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16idiom/v1/options.proto\x1a\x16im/logic/v1/user.proto\"w\n\x0fRegisterRequest\x12\x39\n\x08username\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x32\x16^[A-Za-z0-9_.-]{2,64}$R\x08username\x12)\n\x08password\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x08\x18\x80\x02R\x08password\"\xc6\x01\n\x10RegisterResponse\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x11.im.logic.v1.UserR\x04user\x12&\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\x0b\x61\x63\x63\x65ssToken\x12(\n\rrefresh_token\x18\x03 \x01(\tB\x03\x80\x01\x01R\x0crefreshToken\x12\x39\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt\"a\n\x0cLoginRequest\x12&\n\x08username\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x08username\x12)\n\x08password\x18\x02 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x08password\"\xc3\x01\n\rLoginResponse\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x11.im.logic.v1.UserR\x04user\x12&\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\x0b\x61\x63\x63\x65ssToken\x12(\n\rrefresh_token\x18\x03 \x01(\tB\x03\x80\x01\x01R\x0crefreshToken\x12\x39\n\nexpires_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\texpiresAt2\x84\x02\n\x0b\x41uthService\x12w\n\x08Register\x12\x1c.im.logic.v1.RegisterRequest\x1a\x1d.im.logic.v1.RegisterResponse\".\xf2\x91&\x0e\x08\x01\"\x04\x61uth8\x90NH\x80 \x82\xd3\xe4\x93\x02\x16\"\x11/v1/auth/register:\x01*\x12k\n\x05Login\x12\x19.im.logic.v1.LoginRequest\x1a\x1a.im.logic.v1.LoginResponse\"+\xf2\x91&\x0e\x08\x01\"\x04\x61uth8\x90NH\x80 \x82\xd3\xe4\x93\x02\x13\"\x0e/v1/auth/login:\x01*\x1a\x0f\xa2\x91&\x0b\x08\x01\x10\x01\x1a\x05logicb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,9 +55,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE']._loaded_options = None
   _globals['_AUTHSERVICE']._serialized_options = b'\242\221&\013\010\001\020\001\032\005logic'
   _globals['_AUTHSERVICE'].methods_by_name['Register']._loaded_options = None
-  _globals['_AUTHSERVICE'].methods_by_name['Register']._serialized_options = b'\362\221&\013\010\001\"\004auth8\220N\202\323\344\223\002\026\"\021/v1/auth/register:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['Register']._serialized_options = b'\362\221&\016\010\001\"\004auth8\220NH\200 \202\323\344\223\002\026\"\021/v1/auth/register:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['Login']._loaded_options = None
-  _globals['_AUTHSERVICE'].methods_by_name['Login']._serialized_options = b'\362\221&\013\010\001\"\004auth8\220N\202\323\344\223\002\023\"\016/v1/auth/login:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['Login']._serialized_options = b'\362\221&\016\010\001\"\004auth8\220NH\200 \202\323\344\223\002\023\"\016/v1/auth/login:\001*'
   _globals['_REGISTERREQUEST']._serialized_start=187
   _globals['_REGISTERREQUEST']._serialized_end=306
   _globals['_REGISTERRESPONSE']._serialized_start=309
@@ -67,5 +67,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOGINRESPONSE']._serialized_start=609
   _globals['_LOGINRESPONSE']._serialized_end=804
   _globals['_AUTHSERVICE']._serialized_start=807
-  _globals['_AUTHSERVICE']._serialized_end=1061
+  _globals['_AUTHSERVICE']._serialized_end=1067
 # @@protoc_insertion_point(module_scope)

@@ -21,7 +21,7 @@ AUTH_SERVICE = Service(
             attribute="register",
             request=auth_service_pb2.RegisterRequest,
             response=auth_service_pb2.RegisterResponse,
-            policy=Policy(auth=Auth.NONE, rate="auth", deadline=10.0),
+            policy=Policy(auth=Auth.NONE, rate="auth", deadline=10.0, max_request_bytes=4096),
         ),
         Method(
             service="im.logic.v1.AuthService",
@@ -29,7 +29,7 @@ AUTH_SERVICE = Service(
             attribute="login",
             request=auth_service_pb2.LoginRequest,
             response=auth_service_pb2.LoginResponse,
-            policy=Policy(auth=Auth.NONE, rate="auth", deadline=10.0),
+            policy=Policy(auth=Auth.NONE, rate="auth", deadline=10.0, max_request_bytes=4096),
         ),
     ),
 )
