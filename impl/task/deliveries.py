@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import time
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self
 
-from idiom.v1.reason_errors import DEPENDENCY_UNAVAILABLE, NO_INSTANCE, OVERLOADED
+from idiom.v1.reason_errors import DEPENDENCY_UNAVAILABLE, OVERLOADED
 from im.connect.v1.delivery_service_pb2 import DeliverRequest, DeliverResponse
 from im.connect.v1.delivery_service_rpc import DeliveryServiceClient
 
@@ -24,6 +25,9 @@ ANSWER_SECONDS = 1.0
 """Longest wait for the answer to one request."""
 PAUSE = 0.05
 """Seconds before a request is sent once more, because its stream broke."""
+PATIENCE = 2.0
+"""Seconds for which a request is sent once more. A gateway that was started again takes sockets a moment
+before it can be reached from here, and nobody else would tell its clients what they missed meanwhile."""
 
 
 class Deliveries:
@@ -33,6 +37,8 @@ class Deliveries:
         self._client = client
         self._streams: dict[str, DeliveryStream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._missed: dict[str, str] = {}
+        """Lives of gateways that could not be reached, by name."""
 
     async def __aenter__(self) -> Self:
         """Opens nothing yet."""
@@ -50,16 +56,27 @@ class Deliveries:
     async def deliver(self, instance: str, request: DeliverRequest) -> DeliverResponse | None:
         """The gateway's answer, or None if it was not heard in time: the gateway may get the request yet.
 
+        Only the first request that cannot reach a gateway waits for it; the later ones fail at once until one
+        gets through, or the gateway begins another life.
+
         Raises:
-            Error: the gateway cannot be reached now, or too many requests wait for it.
+            Error: the gateway cannot be reached, or too many requests wait for it.
         """
-        try:
-            return await self._stream(instance).ask(request)
-        except Error as error:
-            if error.reason in (NO_INSTANCE, OVERLOADED):
-                raise
-        await asyncio.sleep(PAUSE)  # the stream broke
-        return await self._stream(instance).ask(request)
+        missed = self._missed.get(instance) == request.boot_id
+        end = time.monotonic() + (0.0 if missed else PATIENCE)
+        while True:
+            try:
+                answer = await self._stream(instance).ask(request)
+            except Error as error:
+                if error.reason is OVERLOADED:
+                    raise
+                if time.monotonic() >= end:
+                    self._missed[instance] = request.boot_id
+                    raise
+            else:
+                self._missed.pop(instance, None)
+                return answer
+            await asyncio.sleep(PAUSE)
 
     def _stream(self, instance: str) -> DeliveryStream:
         if (stream := self._streams.get(instance)) is None:
