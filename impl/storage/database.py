@@ -6,7 +6,8 @@ import asyncio
 import logging
 import sqlite3
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, Self
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from idiom.v1.reason_errors import DEPENDENCY_UNAVAILABLE
 from sqlalchemy import event, make_url, select
@@ -27,13 +28,16 @@ from codegen.runtime.errors import Error
 from impl.storage.tables import PartitionMarkRow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
     from types import TracebackType
 
     from sqlalchemy import Connection
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
     from sqlalchemy.pool import ConnectionPoolEntry
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 BUSY_SECONDS = 5.0
 """Longest wait for a lock of SQLite, or for a free connection."""
@@ -44,6 +48,30 @@ _DEFECTS = (IntegrityError, DataError, ProgrammingError, NotSupportedError)
 """Errors that say something about the statement rather than about the database."""
 
 _logger = logging.getLogger(__name__)
+
+
+def uninterrupted(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """Lets a method that uses a transaction run to its end, though its caller is cancelled meanwhile.
+
+    The caller waits for that end, which the limits of the database bound, and is cancelled then. A statement
+    that is given up under way keeps its connection to SQLite open, and with it the lock of all writers.
+    """
+
+    @wraps(method)
+    async def whole(*args: P.args, **kwargs: P.kwargs) -> T:
+        task = asyncio.ensure_future(method(*args, **kwargs))
+        cancelled: asyncio.CancelledError | None = None
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            task.exception()  # nobody else will ask
+            raise cancelled
+        return task.result()
+
+    return whole
 
 
 class Database:
@@ -77,6 +105,7 @@ class Database:
         if engine is not None:
             await engine.dispose()
 
+    @uninterrupted
     async def check(self) -> None:
         """Returns if the database answers and has its tables; Error DEPENDENCY_UNAVAILABLE otherwise."""
         try:
@@ -87,7 +116,7 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that only reads: one snapshot.
+        """A transaction that only reads: one snapshot. For `uninterrupted` methods.
 
         Error DEPENDENCY_UNAVAILABLE when the database is away.
         """
@@ -99,6 +128,7 @@ class Database:
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that writes: committed at the end of the block, rolled back if it raises.
 
+        For `uninterrupted` methods.
         Error DEPENDENCY_UNAVAILABLE when the database is away or stays locked.
         """
         with _translated():

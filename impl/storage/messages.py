@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from codegen.runtime.errors import Error
 from impl.storage.conversations import Position, Stored
-from impl.storage.database import Database
+from impl.storage.database import Database, uninterrupted
 from impl.storage.envelope import created_ms, private_members
 from impl.storage.repetition import Known, MessageValues, fresh
 from impl.storage.tables import (
@@ -36,6 +36,7 @@ class Messages:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @uninterrupted
     async def persist(self, partition: int, ordinal: int, events: Sequence[ConversationEvent]) -> None:
         """Stores a batch of one partition and advances its mark to `ordinal`, all or nothing.
 
@@ -53,6 +54,7 @@ class Messages:
         except (DataError, OverflowError) as error:
             raise Error(INTERNAL, "the database cannot hold a value of an event") from error
 
+    @uninterrupted
     async def page(
         self, conversation_id: str, after: int | None, before: int | None, limit: int
     ) -> list[bytes]:
@@ -73,6 +75,7 @@ class Messages:
             found = list((await connection.execute(query.limit(limit))).scalars())
         return found[::-1] if newest else found
 
+    @uninterrupted
     async def stored(self, conversation_id: str) -> Stored | None:
         """What the database knows of a conversation; None if nothing."""
         head = select(col(ConversationRow.epoch), col(ConversationRow.last_seq)).where(
@@ -88,6 +91,7 @@ class Messages:
             users = (await connection.execute(members.order_by(col(MembershipRow.user_id)))).scalars()
             return Stored(row[0], row[1], tuple(users))
 
+    @uninterrupted
     async def heads(self, conversation_ids: Sequence[str]) -> Mapping[str, Position]:
         """Highest stored position of each conversation that is known."""
         query = select(
@@ -96,6 +100,7 @@ class Messages:
         async with self._database.reading() as connection:
             return {row[0]: Position(*row) for row in await connection.execute(query)}
 
+    @uninterrupted
     async def find(
         self, conversation_id: str, sender_id: int, client_message_id: str
     ) -> ConversationEvent | None:
@@ -109,6 +114,7 @@ class Messages:
             envelope = (await connection.execute(query)).scalar()
         return None if envelope is None else ConversationEvent.FromString(envelope)
 
+    @uninterrupted
     async def conversations_of(self, user_id: int, limit: int) -> list[str]:
         """Conversations of which the user is a member, the most recent first."""
         query = (
@@ -121,11 +127,13 @@ class Messages:
         async with self._database.reading() as connection:
             return list((await connection.execute(query)).scalars())
 
+    @uninterrupted
     async def ordinal(self, partition: int) -> int:
         """Highest stream ordinal of the partition that is stored; 0 if none."""
         async with self._database.reading() as connection:
             return await _mark(connection, partition) or 0
 
+    @uninterrupted
     async def is_empty(self) -> bool:
         """Whether nothing was ever stored: neither an account nor an event."""
         query = select(exists(select(col(UserRow.id))), exists(select(col(MessageRow.id))))

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
 from codegen.runtime.errors import Error
-from impl.storage.database import Database
+from impl.storage.database import Database, uninterrupted
 from impl.storage.tables import LoginRow, UserRow
 
 
@@ -42,6 +42,7 @@ class Users:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @uninterrupted
     async def create(self, account: Account, login: Login) -> None:
         """Stores an account and its first login, both or none. Error USERNAME_TAKEN, whatever the case."""
         try:
@@ -53,6 +54,7 @@ class Users:
                 raise
             raise Error(USERNAME_TAKEN, f"the user name {account.username!r} is taken") from None
 
+    @uninterrupted
     async def create_login(self, login: Login) -> None:
         """Stores a login."""
         async with self._database.writing() as connection:
@@ -66,12 +68,14 @@ class Users:
         """The account of an id."""
         return await self._one(col(UserRow.id) == user_id)
 
+    @uninterrupted
     async def existing(self, user_ids: Iterable[int]) -> set[int]:
         """Those of the ids that have an account."""
         query = select(col(UserRow.id)).where(col(UserRow.id).in_(list(user_ids)))
         async with self._database.reading() as connection:
             return set((await connection.execute(query)).scalars())
 
+    @uninterrupted
     async def _one(self, condition: ColumnElement[bool]) -> Account | None:
         query = select(
             col(UserRow.id), col(UserRow.username), col(UserRow.password_hash), col(UserRow.created_at)

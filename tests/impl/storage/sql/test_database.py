@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from sqlmodel import col
 
 from codegen.runtime.errors import Error
 from impl.storage import database as module
-from impl.storage.database import Database
+from impl.storage.database import Database, uninterrupted
 from impl.storage.tables import PartitionMarkRow
 
 
@@ -60,6 +61,7 @@ async def test_a_cancelled_transaction_leaves_nothing_and_holds_no_lock(database
 
 
 async def test_two_writers_that_read_first_both_succeed(database: Database) -> None:
+    @uninterrupted
     async def add(partition: int) -> None:
         async with database.writing() as connection:
             await connection.execute(select(col(PartitionMarkRow.ordinal)))
@@ -117,7 +119,18 @@ async def test_writers_of_two_processes_take_turns(database: Database, url: str)
     assert sorted(await marks(database)) == list(range(60))
 
 
-async def test_callers_who_go_away_at_any_moment_leave_a_database_that_works(database: Database) -> None:
+def lock_at_once(path: Path) -> None:
+    with closing(sqlite3.connect(path, timeout=0.2, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+
+
+async def test_callers_who_go_away_at_any_moment_leave_a_database_that_works(
+    database: Database, url: str
+) -> None:
+    path = Path(url.partition("///")[2])
+
+    @uninterrupted
     async def add(partition: int) -> None:
         async with database.writing() as connection:
             await connection.execute(select(col(PartitionMarkRow.ordinal)))
@@ -131,5 +144,6 @@ async def test_callers_who_go_away_at_any_moment_leave_a_database_that_works(dat
             await asyncio.sleep(partition / 40_000)
         task.cancel()
         await asyncio.wait([task])
+        await asyncio.to_thread(lock_at_once, path)
     await asyncio.gather(*(add(1000 + n) for n in range(20)), *(marks(database) for _ in range(20)))
     assert set(range(1000, 1020)) <= set(await marks(database))
