@@ -28,10 +28,13 @@ class JsonCodec:
 
     Args:
         registry: all types; `google.protobuf.Any` and extensions are resolved in it too.
+        always_print_fields_with_no_presence: whether JSON says zeros, empty texts and empty lists too, or
+            leaves them out, as ProtoJSON does by default.
     """
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, *, always_print_fields_with_no_presence: bool = False) -> None:
         self.registry = registry
+        self.prints_all = always_print_fields_with_no_presence
         self.shapes = Shapes(registry)
         self.diagnosis = Diagnosis(registry)
         self._types: dict[str, MessageJson] = {}
@@ -133,7 +136,7 @@ class MessageJson:
             ValueError: the message has a value that JSON cannot say, such as a time out of range.
         """
         message = self.message.from_binary(data) if isinstance(data, bytes) else data
-        return message.to_json(registry=self._registry).encode()
+        return message.to_json(registry=self._registry, always_emit_implicit=self._codec.prints_all).encode()
 
     def _refusal(self, raw: bytes) -> Error:
         if len(raw) > MAX_DIAGNOSED_BYTES:

@@ -140,7 +140,12 @@ def _endpoint(tuning: Tuning) -> Endpoint:
         ProtocolCode.MESSAGE_TOO_BIG: Failure(closes.FRAME_TOO_LARGE, too_large),
         ProtocolCode.INVALID_DATA: Failure(closes.MALFORMED_FRAME, no_text),
     }
-    return Endpoint(tuning.socket, JsonCodec(registry()), failures, tuning.closing_seconds)
+    return Endpoint(tuning.socket, _json(), failures, tuning.closing_seconds)
+
+
+def _json() -> JsonCodec:
+    """As the gateway writes it: a message has the same fields on every wire."""
+    return JsonCodec(registry(), always_print_fields_with_no_presence=True)
 
 
 def _deliveries(settings: Settings, hub: Hub) -> AbstractAsyncContextManager[int]:

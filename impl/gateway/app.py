@@ -58,7 +58,13 @@ async def run(settings: Settings, ready: Callable[[], None], stop: asyncio.Event
         channel = await stack.enter_async_context(Upstreams((*SERVICES, HEALTH), {LOGIC: logic}, services))
         users = UserTokens(settings.user_key(), settings.access_token_seconds)
         pipeline = Pipeline(Authenticator(users, None), max_request_bytes=MAX_REQUEST_BYTES)
-        dispatch = Dispatch(ROUTES, registry=registry(), pipeline=pipeline, channel=channel)
+        dispatch = Dispatch(
+            ROUTES,
+            registry=registry(),
+            pipeline=pipeline,
+            channel=channel,
+            always_print_fields_with_no_presence=True,
+        )
         app = site(dispatch, Readiness(logic, channel))
         await stack.enter_async_context(serving(app, socket, settings.drain_seconds))
         _log.info("HTTP at http://%s:%d", settings.host, settings.gateway_port)

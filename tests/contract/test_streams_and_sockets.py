@@ -20,7 +20,7 @@ from websockets.typing import Subprotocol
 from codegen.runtime.streams.partitions import PartitionKeys, partition_of
 from tests.contract.callers import call, credentials, refusal_of
 from tests.contract.catalog import wires
-from tests.contract.examples import EXAMPLES, World
+from tests.contract.examples import EXAMPLES, World, fresh
 
 _SECONDS = 15.0
 _SEND = next(w for w in wires() if w.kind == "grpc" and w.method.name == "SendMessage")
@@ -147,3 +147,20 @@ async def _persisted(world: World, message_id: int) -> bool:
 def _rows(world: World, message_id: int) -> list[Any]:
     with closing(sqlite3.connect(world.system.data_dir / "idiom.sqlite3")) as database:
         return database.execute("SELECT id FROM messages WHERE id = ?", (message_id,)).fetchall()
+
+
+async def test_what_is_empty_is_said_in_json(world: World) -> None:
+    registered = await world.doors.http.post(
+        "/v1/auth/register", json={"username": fresh("empty"), "password": "correct horse"}
+    )
+    token = registered.json()["accessToken"]
+    async with session(world, token) as (socket, first):
+        assert first["welcome"]["heads"] == []
+        await socket.send(json.dumps({"ack": {}}))
+        assert json.loads(await socket.recv())["error"]["requestId"] == ""
+    user = registered.json()["user"]["id"]
+    answer = await world.doors.http.get(
+        f"/v1/conversations/dm.{user}.{user}/messages", headers={"authorization": f"Bearer {token}"}
+    )
+    assert answer.json()["messages"] == []
+    assert answer.json()["more"] is False

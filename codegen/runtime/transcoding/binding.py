@@ -74,7 +74,9 @@ class Binding:
         if binary and singular_message(self._response_field):
             part = value[self._response_field]
             return (part.to_binary() if part is not None else b""), BINARY
-        told = message_to_json_value(value, registry=self._codec.registry)
+        told = message_to_json_value(
+            value, registry=self._codec.registry, always_emit_implicit=self._codec.prints_all
+        )
         return orjson.dumps(field_json(told, self._response_field)), JSON
 
     def _with_json(self, values: dict[str, JsonValue], body: bytes) -> Message[Any]:

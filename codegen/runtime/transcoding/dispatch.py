@@ -63,15 +63,22 @@ class Dispatch(BaseRoute):
         registry: types of all requests and responses.
         pipeline: run once per request.
         channel: reaches the services.
+        always_print_fields_with_no_presence: whether answers say zeros, empty texts and empty lists too.
 
     Raises:
         ValueError: two routes are the same, or one cannot be served.
     """
 
     def __init__(
-        self, routes: Sequence[Route], *, registry: Registry, pipeline: Pipeline, channel: Channel
+        self,
+        routes: Sequence[Route],
+        *,
+        registry: Registry,
+        pipeline: Pipeline,
+        channel: Channel,
+        always_print_fields_with_no_presence: bool = False,
     ) -> None:
-        codec = JsonCodec(registry)
+        codec = JsonCodec(registry, always_print_fields_with_no_presence=always_print_fields_with_no_presence)
         self._matcher = Matcher(routes)
         self._bindings = {id(route): Binding(route, codec) for route in routes}
         self._routes = tuple(routes)
