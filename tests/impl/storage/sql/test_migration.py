@@ -72,7 +72,10 @@ def test_many_may_migrate_at_once(tmp_path: Path, url: str) -> None:
         "mysql+nodriver://user:secret@host/db",
     ],
 )
-def test_a_database_that_cannot_be_migrated_is_one_sentence_without_secrets(bad: str) -> None:
+def test_a_database_that_cannot_be_migrated_is_one_sentence_without_secrets(
+    bad: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(Error) as caught:
         migrate(bad)
     assert caught.value.reason == DEPENDENCY_UNAVAILABLE
