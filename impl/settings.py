@@ -5,6 +5,7 @@ Every variable is `IDIOM_<FIELD>`; `idiom up` gives each process of a tier its o
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +19,8 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 _PREFIX = "IDIOM_"
 _MAX_PORT = 65535
 _SHORTEST_SECRET = 32
+_HOUR = 3600
+_YEAR = 365 * 24 * _HOUR
 
 
 class Settings(BaseSettings):
@@ -56,16 +59,24 @@ class Settings(BaseSettings):
     public_connect_url: str = Field(
         default="", description="Address of the socket given to clients; empty means the instance's own."
     )
-    access_token_seconds: float = Field(default=43200.0, gt=0, description="Life of an access token.")
-    refresh_token_seconds: float = Field(default=2592000.0, gt=0, description="Life of a refresh token.")
+    access_token_seconds: float = Field(
+        default=43200.0, gt=0, le=_YEAR, allow_inf_nan=False, description="Life of an access token."
+    )
+    refresh_token_seconds: float = Field(
+        default=2592000.0, gt=0, le=10 * _YEAR, allow_inf_nan=False, description="Life of a refresh token."
+    )
     user_secret: str = Field(default="", description="Signs access tokens; empty means `secrets/user`.")
     service_secret: str = Field(
         default="", description="Signs service tokens; empty means `secrets/service`."
     )
 
-    lease_seconds: int = Field(default=5, ge=2, description="Life of an instance's lease in etcd.")
+    lease_seconds: int = Field(default=5, ge=2, le=_HOUR, description="Life of an instance's lease in etcd.")
     drain_seconds: float = Field(
-        default=5.0, ge=0, description="Longest wait for calls under way at the end."
+        default=5.0,
+        ge=0,
+        le=_HOUR,
+        allow_inf_nan=False,
+        description="Longest wait for calls under way at the end.",
     )
     log_level: str = Field(
         default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level logged."
@@ -135,7 +146,7 @@ class Settings(BaseSettings):
         """Key that signs access tokens.
 
         Raises:
-            OSError: it is neither set nor in the data directory.
+            OSError: it is neither set nor in the data directory, or too short there.
         """
         return self._secret(self.user_secret, "user")
 
@@ -143,7 +154,7 @@ class Settings(BaseSettings):
         """Key that signs service tokens.
 
         Raises:
-            OSError: it is neither set nor in the data directory.
+            OSError: it is neither set nor in the data directory, or too short there.
         """
         return self._secret(self.service_secret, "service")
 
@@ -154,7 +165,19 @@ class Settings(BaseSettings):
             return ""
 
     def _secret(self, value: str, name: str) -> bytes:
-        return value.encode() if value else (self.data_dir / "secrets" / name).read_bytes().strip()
+        return value.encode() if value else read_secret(self.data_dir / "secrets" / name)
+
+
+def read_secret(path: Path) -> bytes:
+    """A secret in a file, without white space around it.
+
+    Raises:
+        OSError: it cannot be read, or is shorter than 32 bytes.
+    """
+    secret = path.read_bytes().strip()
+    if len(secret) < _SHORTEST_SECRET:
+        raise OSError(errno.EINVAL, f"it is shorter than {_SHORTEST_SECRET} bytes", str(path))
+    return secret
 
 
 def environment(**fields: object) -> dict[str, str]:

@@ -108,7 +108,8 @@ class Child:
             try:
                 process, told = await self._start(stack)
             except OSError as error:
-                self._fail(f"cannot start {self.name}: {error.strerror or error}")
+                named = f"{error.filename}: " if error.filename else ""
+                self._fail(f"cannot start {self.name}: {named}{error.strerror or error}")
                 return None
             lines = asyncio.create_task(show_lines(process, self.name, self._output))
             readiness = asyncio.create_task(self._await_ready(told, process.pid))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from impl.cli.refusal import Refusal
+from impl.settings import read_secret
 
 SECRETS = ("user", "service", "redis")
 _SECRET_BYTES = 32
@@ -67,7 +68,7 @@ def generate_secrets(directory: Path) -> None:
     """Makes each secret that does not exist yet; nobody but the owner may read them.
 
     Raises:
-        Refusal: they cannot be written.
+        Refusal: they cannot be written, or one that exists is too short.
     """
     try:
         directory.mkdir(exist_ok=True, mode=0o700)
@@ -76,6 +77,15 @@ def generate_secrets(directory: Path) -> None:
             _generate(directory / name)
     except OSError as error:
         raise Refusal(f"cannot write the secrets in {directory}: {error.strerror}") from error
+    for name in SECRETS:
+        _check(directory / name)
+
+
+def _check(path: Path) -> None:
+    try:
+        read_secret(path)
+    except OSError as error:
+        raise Refusal(f"cannot use {path}: {error.strerror}; without it `idiom up` makes another") from error
 
 
 def _generate(path: Path) -> None:

@@ -41,14 +41,27 @@ def serve(tier: str, settings: Settings, ready_fd: int | None) -> None:
     named = settings.model_copy(update={"instance": settings.instance or f"{tier}-1"})
     log_to_stderr(settings.log_level)
     _check_secrets(tier, named)
+    if ready_fd is not None:
+        _check_open(ready_fd)
     run = cast("_Run", importlib.import_module(f"impl.{tier}.app").run)
+    sentences: dict[str, None] = {}  # each once, in the order they came
+    # Python before 3.11.4 puts what is raised within `except*` into a group of its own.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_serve(run, named, ready_fd))
         except* (Error, OSError) as group:
-            raise Refusal("; ".join(dict.fromkeys(map(_sentence, _leaves(group))))) from group
-        except* asyncio.CancelledError as group:
-            raise Refusal(f"{named.instance} ends because a part of it failed; the log says which") from group
+            sentences.update(dict.fromkeys(map(_sentence, _leaves(group))))
+        except* asyncio.CancelledError:
+            sentences.setdefault(f"{named.instance} ends because a part of it failed; the log says which")
+    if sentences:
+        raise Refusal("; ".join(sentences))
+
+
+def _check_open(descriptor: int) -> None:
+    try:
+        os.fstat(descriptor)
+    except (OSError, OverflowError) as error:
+        raise Refusal(f"--ready-fd {descriptor} is not an open descriptor") from error
 
 
 def _check_secrets(tier: str, settings: Settings) -> None:
@@ -59,8 +72,8 @@ def _check_secrets(tier: str, settings: Settings) -> None:
             settings.user_key()
     except OSError as error:
         raise Refusal(
-            f"cannot read {error.filename}: {error.strerror}; `idiom up` makes it, or set "
-            f"{variable(f'{Path(error.filename).name}_secret')}"
+            f"cannot use {error.filename}: {error.strerror}; `idiom up` makes one where there is none, "
+            f"or set {variable(f'{Path(error.filename).name}_secret')}"
         ) from error
 
 

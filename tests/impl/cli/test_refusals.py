@@ -14,6 +14,8 @@ import pytest
 from tests.servers import free_port, free_ports
 from tests.system import IDIOM, System, clean_environment
 
+_SECRETS = {"user_secret": "u" * 32, "service_secret": "s" * 32}
+
 
 def _idiom(*arguments: str, **settings: object) -> subprocess.CompletedProcess[str]:
     variables = clean_environment({f"IDIOM_{name.upper()}": str(value) for name, value in settings.items()})
@@ -79,6 +81,12 @@ def test_an_address_that_is_not_ours_is_named(tmp_path: Path) -> None:
         ("user_secret", "short"),
         ("log_level", "loud"),
         ("lease_seconds", "0"),
+        ("lease_seconds", "1e12"),
+        *(
+            (name, value)
+            for name in ("access_token_seconds", "refresh_token_seconds", "drain_seconds")
+            for value in ("inf", "nan", "1e300", "1e12", "-1")
+        ),
         ("instance", "a/b"),
     ],
 )
@@ -140,6 +148,46 @@ def test_a_tier_without_its_secret_is_refused(tmp_path: Path, tier: str, secret:
     other = {"service_secret" if secret == "user" else "user_secret": "x" * 32}
     result = _idiom("serve", tier, data_dir=tmp_path, **other)
     _assert_sentence(result, str(tmp_path / "secrets" / secret), f"IDIOM_{secret.upper()}_SECRET")
+
+
+@pytest.mark.parametrize("verb", [["up"], ["serve", "gateway"]])
+@pytest.mark.parametrize("content", ["", "short", " " * 40])
+def test_a_secret_that_is_too_short_is_named(tmp_path: Path, verb: list[str], content: str) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "service").write_text("s" * 32)
+    (secrets / "user").write_text(content)
+    result = _idiom(*verb, **System(tmp_path).settings | {"data_dir": str(tmp_path)})
+    _assert_sentence(result, str(secrets / "user"), "shorter than 32 bytes")
+
+
+@pytest.mark.parametrize(
+    ("tier", "port"),
+    [("gateway", "gateway_port"), ("connect", "connect_port"), ("connect", "connect_grpc_port")],
+)
+def test_a_tier_whose_port_is_busy_is_refused(tmp_path: Path, busy_port: int, tier: str, port: str) -> None:
+    settings = {**System(tmp_path).settings, **_SECRETS, "data_dir": tmp_path, port: busy_port}
+    result = _idiom("serve", tier, **settings)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    sentence = result.stderr.splitlines()[-1]  # logs stand above it
+    assert sentence.startswith("idiom: ")
+    assert str(busy_port) in sentence
+
+
+@pytest.mark.parametrize("descriptor", ["99", "-1", str(1 << 40)])
+def test_a_descriptor_that_is_not_open_is_refused(tmp_path: Path, descriptor: str) -> None:
+    result = _idiom("serve", "gateway", f"--ready-fd={descriptor}", data_dir=tmp_path, **_SECRETS)
+    _assert_sentence(result, f"--ready-fd {descriptor} ")
+
+
+def test_what_stands_in_the_place_of_a_directory_is_named(tmp_path: Path) -> None:
+    system = System(tmp_path)
+    data = Path(system.settings["data_dir"])
+    data.mkdir(exist_ok=True)
+    (data / "redis").touch()
+    result = _idiom("up", **system.settings)
+    _assert_sentence(result, str(data / "redis"))
 
 
 def test_a_database_that_cannot_be_reached_is_refused(tmp_path: Path) -> None:
