@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import os
 import sys
 from collections.abc import Sequence
 
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _act(options: argparse.Namespace) -> None:
+    os.umask(0o077)  # what the system keeps is for its owner alone
     # Each verb imports only what it needs: the supervisor starts quickly and stays small.
     match options.verb:
         case "up":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -37,7 +36,6 @@ def up(settings: Settings, scale: int) -> None:
     Raises:
         Refusal: it cannot be started.
     """
-    os.umask(0o077)  # what the system keeps is for its owner alone
     settings = settings.model_copy(update={"data_dir": settings.data_dir.absolute()})
     with data_directory(settings.data_dir):
         check_ports(_ports(settings, scale))

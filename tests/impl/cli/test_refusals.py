@@ -190,6 +190,11 @@ def test_what_stands_in_the_place_of_a_directory_is_named(tmp_path: Path) -> Non
     _assert_sentence(result, str(data / "redis"))
 
 
+def test_what_a_migration_writes_is_for_its_owner_alone(tmp_path: Path) -> None:
+    assert _idiom("migrate", data_dir=tmp_path).returncode == 0
+    assert (tmp_path / "idiom.sqlite3").stat().st_mode & 0o077 == 0
+
+
 def test_a_database_that_cannot_be_reached_is_refused(tmp_path: Path) -> None:
     result = _idiom("migrate", data_dir=tmp_path, database_url="sqlite+aiosqlite:////nowhere/at/all.sqlite3")
     _assert_sentence(result, "/nowhere/at/all.sqlite3")
