@@ -67,7 +67,7 @@ class _Files(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         """A file; a path that no file can have is not found."""
-        if "\0" in path:
+        if "\0" in path or scope["path"].endswith("/"):
             raise HTTPException(HTTPStatus.NOT_FOUND)
         return await super().get_response(path, scope)
 

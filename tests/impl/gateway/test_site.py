@@ -89,6 +89,8 @@ async def test_the_api_viewer_needs_no_other_server(served: Settings) -> None:
             "/web//etc/passwd",
             "/gen/../im/descriptors.py",
             "/docs/x",
+            "/docs/viewer/swagger-ui.css/",
+            "/web/index.html/",
         ),
     ],
 )
