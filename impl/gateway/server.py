@@ -12,6 +12,8 @@ from contextlib import asynccontextmanager, contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from impl.gateway.protocol import BoundedHttp
+
 BACKLOG = 2048
 MAX_CONNECTIONS = 10_000
 
@@ -72,7 +74,7 @@ class _Server(uvicorn.Server):
 def _config(app: ASGIApp, drain: float) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=BoundedHttp,
         ws="none",
         lifespan="off",
         log_config=None,
