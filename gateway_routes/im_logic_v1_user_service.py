@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from codegen.runtime.transcoding.route import Route
+from codegen.runtime.transcoding.route import Route, Variable
 from im.logic.v1.user_service_rpc import USER_SERVICE
 
 ROUTES: tuple[Route, ...] = (
@@ -15,6 +15,13 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method=USER_SERVICE.methods[1],
+        verb="GET",
+        template="/v1/users/{user_id}",
+        segments=("v1", "users", "*"),
+        variables=(Variable(("user_id",), 2, 3),),
+    ),
+    Route(
+        method=USER_SERVICE.methods[2],
         verb="GET",
         template="/v1/users:lookup",
         segments=("v1", "users"),

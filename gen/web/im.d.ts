@@ -96,6 +96,8 @@ export class UserService {
   constructor(channel: HttpChannel);
   /** The caller. Errors: USER_NOT_FOUND when the account is gone. */
   getMe(request?: GetMeRequest, options?: CallOptions): Promise<GetMeResponse>;
+  /** The user of an id, such as the sender of a message. Errors: USER_NOT_FOUND. */
+  getUser(request: GetUserRequest, options?: CallOptions): Promise<GetUserResponse>;
   /** The user of a name. Errors: USER_NOT_FOUND. */
   lookupUser(request: LookupUserRequest, options?: CallOptions): Promise<LookupUserResponse>;
 }
@@ -267,6 +269,18 @@ export type GetMeRequest = Record<string, never>;
 /** The caller. */
 export interface GetMeResponse {
   /** The caller. */
+  user?: User;
+}
+
+/** Asks for a user by id. */
+export interface GetUserRequest {
+  /** The id. */
+  userId?: Int64;
+}
+
+/** The user of that id. */
+export interface GetUserResponse {
+  /** The user. */
   user?: User;
 }
 

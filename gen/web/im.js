@@ -144,6 +144,12 @@ export class UserService {
     return this.#channel.call(route, request, options);
   }
 
+  /** The user of an id, such as the sender of a message. Errors: USER_NOT_FOUND. */
+  getUser(request, options) {
+    const route = { verb: "GET", path: "/v1/users/{userId}", auth: true, deadlineMs: 5000 };
+    return this.#channel.call(route, request, options);
+  }
+
   /** The user of a name. Errors: USER_NOT_FOUND. */
   lookupUser(request, options) {
     const route = { verb: "GET", path: "/v1/users:lookup", auth: true, deadlineMs: 5000 };

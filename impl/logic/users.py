@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from im.errors.v1.reason_errors import USER_NOT_FOUND
 from im.logic.v1.user_pb2 import User
-from im.logic.v1.user_service_pb2 import GetMeRequest, GetMeResponse, LookupUserRequest, LookupUserResponse
+from im.logic.v1.user_service_pb2 import (
+    GetMeRequest,
+    GetMeResponse,
+    GetUserRequest,
+    GetUserResponse,
+    LookupUserRequest,
+    LookupUserResponse,
+)
 
 from codegen.runtime.context import Context
 from codegen.runtime.errors import Error
@@ -21,6 +28,10 @@ class UserDirectory:
     async def get_me(self, _request: GetMeRequest, context: Context) -> GetMeResponse:
         """The caller."""
         return GetMeResponse(user=_found(await self._users.by_id(caller_id(context))))
+
+    async def get_user(self, request: GetUserRequest, _context: Context) -> GetUserResponse:
+        """The user of an id."""
+        return GetUserResponse(user=_found(await self._users.by_id(request.user_id)))
 
     async def lookup_user(self, request: LookupUserRequest, _context: Context) -> LookupUserResponse:
         """The user of a name."""

@@ -106,6 +106,15 @@ async def _me_gone(world: World) -> Request:
     return Request(user_service_pb2.GetMeRequest(), token, "USER_NOT_FOUND")
 
 
+async def _user(world: World) -> Request:
+    request = user_service_pb2.GetUserRequest(user_id=world.bob.user.id)
+    return Request(request, world.alice.access_token)
+
+
+async def _user_gone(world: World) -> Request:
+    return Request(user_service_pb2.GetUserRequest(user_id=4711), world.alice.access_token, "USER_NOT_FOUND")
+
+
 async def _lookup(world: World) -> Request:
     request = user_service_pb2.LookupUserRequest(username=world.bob.user.username)
     return Request(request, world.alice.access_token)
@@ -176,6 +185,7 @@ EXAMPLES: Mapping[str, Example] = {
     "im.logic.v1.AuthService.Register": Example(_register, _register_again),
     "im.logic.v1.AuthService.Login": Example(_login, _login_wrong),
     "im.logic.v1.UserService.GetMe": Example(_me, _me_gone),
+    "im.logic.v1.UserService.GetUser": Example(_user, _user_gone),
     "im.logic.v1.UserService.LookupUser": Example(_lookup, _lookup_nobody),
     "im.logic.v1.MessageService.SendMessage": Example(_send_message, _send_to_nobody),
     "im.logic.v1.MessageService.ListMessages": Example(_list, _list_foreign),

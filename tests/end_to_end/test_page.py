@@ -115,6 +115,14 @@ async def grace(browser: Browser, system: System) -> AsyncIterator[Person]:
     await person.leave()
 
 
+async def test_who_writes_first_is_shown_by_name(ada: Person, grace: Person) -> None:
+    await ada.start(grace)
+    await ada.say("We have not met")
+    await grace.page.get_by_role("button", name=ada.name).click()
+    await grace.sees("We have not met")
+    await expect(grace.page.get_by_role("heading", level=2)).to_have_text(ada.name)
+
+
 async def test_two_people_write_to_each_other_and_find_it_all_after_a_reload(
     ada: Person, grace: Person, request: pytest.FixtureRequest
 ) -> None:

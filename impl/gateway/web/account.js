@@ -36,7 +36,7 @@ export class Account {
   }
 }
 
-/** Names of users met, by id. The service finds users by name only, so a browser remembers whom it looked up. */
+/** Names of users met, by id. */
 export class Names {
   #storage;
   #key;

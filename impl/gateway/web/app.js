@@ -25,6 +25,7 @@ let messenger = null;
 let names = null;
 let readMarks = null;
 let current = null;
+let asked = new Set();
 let frame = null;
 let follow = true;
 
@@ -34,6 +35,7 @@ function start() {
   if (!account.login) return element("username").focus();
   const { user } = account.login;
   names = new Names(localStorage, user.id);
+  asked = new Set();
   readMarks = new ReadMarks(localStorage, user.id);
   setText(element("me"), user.username);
   paintAvatar(element("me-avatar"), user.username, user.id);
@@ -131,7 +133,25 @@ function show(conversation) {
 function nameOf(conversation) {
   const { peerId } = conversation;
   if (peerId === messenger.userId) return `${account.login.user.username} (you)`;
-  return names.of(peerId) ?? (peerId ? `User ${peerId}` : conversation.id);
+  const known = names.of(peerId);
+  if (known) return known;
+  if (!peerId) return conversation.id;
+  void introduce(peerId);
+  return `User ${peerId}`;
+}
+
+/** Learns the name of somebody who wrote first. */
+async function introduce(userId) {
+  if (asked.has(userId)) return;
+  asked.add(userId);
+  const [asking, known] = [messenger, names];
+  try {
+    known.remember(await asking.userOf(userId));
+  } catch {
+    // The id has to do for now; asked again after ten seconds.
+    setTimeout(() => asked.delete(userId), 10000);
+  }
+  if (asking === messenger) repaint();
 }
 
 function conversationItems() {

@@ -61,6 +61,12 @@ export class Messenger {
     return this.conversations.get(id);
   }
 
+  /** The user of an id. Rejects with an RpcError. */
+  async userOf(userId) {
+    const { user } = await this.#client.userService.getUser({ userId });
+    return user;
+  }
+
   /** The user of a name and the conversation with them. Rejects with an RpcError. */
   async lookup(username) {
     const { user } = await this.#client.userService.lookupUser({ username });

@@ -40,6 +40,11 @@ class UserServiceStub:
                 request_serializer=im_dot_logic_dot_v1_dot_user__service__pb2.GetMeRequest.SerializeToString,
                 response_deserializer=im_dot_logic_dot_v1_dot_user__service__pb2.GetMeResponse.FromString,
                 _registered_method=True)
+        self.GetUser = channel.unary_unary(
+                '/im.logic.v1.UserService/GetUser',
+                request_serializer=im_dot_logic_dot_v1_dot_user__service__pb2.GetUserRequest.SerializeToString,
+                response_deserializer=im_dot_logic_dot_v1_dot_user__service__pb2.GetUserResponse.FromString,
+                _registered_method=True)
         self.LookupUser = channel.unary_unary(
                 '/im.logic.v1.UserService/LookupUser',
                 request_serializer=im_dot_logic_dot_v1_dot_user__service__pb2.LookupUserRequest.SerializeToString,
@@ -53,6 +58,13 @@ class UserServiceServicer:
 
     def GetMe(self, request, context):
         """The caller. Errors: USER_NOT_FOUND when the account is gone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUser(self, request, context):
+        """The user of an id, such as the sender of a message. Errors: USER_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -72,6 +84,11 @@ def add_UserServiceServicer_to_server(servicer, server):
                     servicer.GetMe,
                     request_deserializer=im_dot_logic_dot_v1_dot_user__service__pb2.GetMeRequest.FromString,
                     response_serializer=im_dot_logic_dot_v1_dot_user__service__pb2.GetMeResponse.SerializeToString,
+            ),
+            'GetUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUser,
+                    request_deserializer=im_dot_logic_dot_v1_dot_user__service__pb2.GetUserRequest.FromString,
+                    response_serializer=im_dot_logic_dot_v1_dot_user__service__pb2.GetUserResponse.SerializeToString,
             ),
             'LookupUser': grpc.unary_unary_rpc_method_handler(
                     servicer.LookupUser,
@@ -107,6 +124,33 @@ class UserService:
             '/im.logic.v1.UserService/GetMe',
             im_dot_logic_dot_v1_dot_user__service__pb2.GetMeRequest.SerializeToString,
             im_dot_logic_dot_v1_dot_user__service__pb2.GetMeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/im.logic.v1.UserService/GetUser',
+            im_dot_logic_dot_v1_dot_user__service__pb2.GetUserRequest.SerializeToString,
+            im_dot_logic_dot_v1_dot_user__service__pb2.GetUserResponse.FromString,
             options,
             channel_credentials,
             insecure,

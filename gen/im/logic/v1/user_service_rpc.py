@@ -25,6 +25,14 @@ USER_SERVICE = Service(
         ),
         Method(
             service="im.logic.v1.UserService",
+            name="GetUser",
+            attribute="get_user",
+            request=user_service_pb2.GetUserRequest,
+            response=user_service_pb2.GetUserResponse,
+            policy=Policy(auth=Auth.USER, deadline=5.0, retry=Retry.SAFE),
+        ),
+        Method(
+            service="im.logic.v1.UserService",
             name="LookupUser",
             attribute="lookup_user",
             request=user_service_pb2.LookupUserRequest,
@@ -44,6 +52,14 @@ class UserService(Protocol):
         context: Context,
     ) -> user_service_pb2.GetMeResponse:
         """The caller. Errors: USER_NOT_FOUND when the account is gone."""
+        ...
+
+    async def get_user(
+        self,
+        request: user_service_pb2.GetUserRequest,
+        context: Context,
+    ) -> user_service_pb2.GetUserResponse:
+        """The user of an id, such as the sender of a message. Errors: USER_NOT_FOUND."""
         ...
 
     async def lookup_user(
@@ -73,13 +89,25 @@ class UserServiceClient:
             options,
         )
 
+    async def get_user(
+        self,
+        request: user_service_pb2.GetUserRequest,
+        options: CallOptions = DEFAULT_OPTIONS,
+    ) -> user_service_pb2.GetUserResponse:
+        return await self._channel.unary(
+            USER_SERVICE.methods[1],
+            request,
+            user_service_pb2.GetUserResponse,
+            options,
+        )
+
     async def lookup_user(
         self,
         request: user_service_pb2.LookupUserRequest,
         options: CallOptions = DEFAULT_OPTIONS,
     ) -> user_service_pb2.LookupUserResponse:
         return await self._channel.unary(
-            USER_SERVICE.methods[1],
+            USER_SERVICE.methods[2],
             request,
             user_service_pb2.LookupUserResponse,
             options,
