@@ -110,7 +110,7 @@ async def test_a_gateway_that_hangs_holds_nobody_up_for_long_and_hears_all_once_
         began = time.monotonic()
         for number in range(1, 11):
             await outcomes(push, number)
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 10 * 0.3
         assert quick.ids == list(range(1, 11))
         slow.open.set()
         await slow.hears(*range(1, 11))

@@ -58,7 +58,7 @@ async def test_an_absent_etcd_is_a_typed_error_within_the_timeout() -> None:
         began = time.monotonic()
         with pytest.raises(Error, match="DEPENDENCY_UNAVAILABLE"):
             await etcd.get("k")
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 5.0
 
 
 async def test_a_frozen_etcd_is_a_typed_error_within_the_timeout(server: EtcdProcess) -> None:
