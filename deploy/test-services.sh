@@ -44,7 +44,7 @@ install_packages() {
 		printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null && as_root chmod 755 "$policy"
 	fi
 	as_root env DEBIAN_FRONTEND=noninteractive sh -c \
-		'apt-get update -qq && apt-get install -y -qq --no-install-recommends "$@"' install "$@"
+		'apt-get update -qq -o Acquire::Retries=3 && apt-get install -y -qq -o Acquire::Retries=3 --no-install-recommends "$@"' install "$@"
 	result=$?
 	[ -z "$policy" ] || as_root rm -f "$policy"
 	return $result
