@@ -151,8 +151,9 @@ class SocketSender(Sender):
 
     async def _attempt(self, body: dict[str, str]) -> Record | None:
         try:
+            socket = self._socket or await self._open()
             async with asyncio.timeout(_ATTEMPT_SECONDS):
-                return await self._exchange(self._socket or await self._open(), body)
+                return await self._exchange(socket, body)
         except _DISCONNECTED:
             await self._drop()
             return None
