@@ -24,6 +24,7 @@ from codegen.runtime.errors import Error
 from codegen.runtime.grpc_client import Upstreams
 from codegen.runtime.grpc_server import serve_grpc
 from codegen.runtime.identity import Authenticator, ServiceTokens, UserTokens
+from codegen.runtime.lifecycle import serve_until
 from codegen.runtime.method import Socket
 from codegen.runtime.pipeline import Pipeline
 from codegen.runtime.sockets import Endpoint, Failure
@@ -70,24 +71,7 @@ async def run(
         stop: set from outside.
         tuning: limits that differ from the schema's.
     """
-    begun = asyncio.Event()
-
-    def begin() -> None:
-        begun.set()
-        ready()
-
-    async with asyncio.TaskGroup() as tasks:
-        serving = tasks.create_task(_serve(settings, begin, stop, tuning or Tuning()))
-        watching = tasks.create_task(_cancel_a_start(serving, begun, stop))
-        await asyncio.wait([serving])
-        watching.cancel()
-
-
-async def _cancel_a_start(serving: asyncio.Task[None], begun: asyncio.Event, stop: asyncio.Event) -> None:
-    """Registering waits for etcd however long it is away. Once it serves, it ends by itself."""
-    await stop.wait()
-    if not begun.is_set():
-        serving.cancel()
+    await serve_until(stop, ready, lambda begin: _serve(settings, begin, stop, tuning or Tuning()))
 
 
 async def _serve(settings: Settings, ready: Callable[[], None], stop: asyncio.Event, tuning: Tuning) -> None:

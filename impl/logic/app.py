@@ -24,6 +24,7 @@ from codegen.runtime.discovery import Etcd, Instance, Instances, register
 from codegen.runtime.errors import Error
 from codegen.runtime.grpc_server import serve_grpc
 from codegen.runtime.identity import Authenticator, ServiceTokens, UserTokens
+from codegen.runtime.lifecycle import serve_until
 from codegen.runtime.method import Service
 from codegen.runtime.pipeline import Pipeline
 from impl.logic.accounts import Accounts
@@ -66,24 +67,7 @@ async def run(settings: Settings, ready: Callable[[], None], stop: asyncio.Event
         ready: called once it serves and is registered.
         stop: set from outside.
     """
-    begun = asyncio.Event()
-
-    def begin() -> None:
-        begun.set()
-        ready()
-
-    async with asyncio.TaskGroup() as tasks:
-        serving = tasks.create_task(_serve(settings, begin, stop))
-        watching = tasks.create_task(_cancel_a_start(serving, begun, stop))
-        await asyncio.wait([serving])
-        watching.cancel()
-
-
-async def _cancel_a_start(serving: asyncio.Task[None], begun: asyncio.Event, stop: asyncio.Event) -> None:
-    """Once it serves, it ends by itself when `stop` is set."""
-    await stop.wait()
-    if not begun.is_set():
-        serving.cancel()
+    await serve_until(stop, ready, lambda begin: _serve(settings, begin, stop))
 
 
 async def _serve(settings: Settings, ready: Callable[[], None], stop: asyncio.Event) -> None:

@@ -20,6 +20,7 @@ from codegen.runtime.discovery import Etcd, Instance, Instances, register
 from codegen.runtime.errors import Error
 from codegen.runtime.grpc_client import Upstreams
 from codegen.runtime.identity import ServiceTokens
+from codegen.runtime.lifecycle import serve_until
 from codegen.runtime.streams.consumer import ConsumerRunner
 from impl.settings import Settings
 from impl.storage.conversations import Conversations
@@ -51,24 +52,7 @@ async def run(settings: Settings, ready: Callable[[], None], stop: asyncio.Event
         ready: called once it consumes and is registered.
         stop: set from outside.
     """
-    begun = asyncio.Event()
-
-    def begin() -> None:
-        begun.set()
-        ready()
-
-    async with asyncio.TaskGroup() as tasks:
-        working = tasks.create_task(_work(settings, begin, stop))
-        watching = tasks.create_task(_cancel_a_start(working, begun, stop))
-        await asyncio.wait([working])
-        watching.cancel()
-
-
-async def _cancel_a_start(working: asyncio.Task[None], begun: asyncio.Event, stop: asyncio.Event) -> None:
-    """Once it consumes, it ends by itself when `stop` is set."""
-    await stop.wait()
-    if not begun.is_set():
-        working.cancel()
+    await serve_until(stop, ready, lambda begin: _work(settings, begin, stop))
 
 
 async def _work(settings: Settings, ready: Callable[[], None], stop: asyncio.Event) -> None:
