@@ -8,13 +8,17 @@ from codegen.runtime.transcoding.route import Route
 from . import (
     im_logic_v1_auth_service,
     im_logic_v1_connection_service,
+    im_logic_v1_conversation_service,
     im_logic_v1_message_service,
+    im_logic_v1_room_service,
     im_logic_v1_user_service,
 )
 
 ROUTES: tuple[Route, ...] = (
     *im_logic_v1_auth_service.ROUTES,
     *im_logic_v1_connection_service.ROUTES,
+    *im_logic_v1_conversation_service.ROUTES,
     *im_logic_v1_message_service.ROUTES,
+    *im_logic_v1_room_service.ROUTES,
     *im_logic_v1_user_service.ROUTES,
 )

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from codegen.runtime.transcoding.route import Route
+from codegen.runtime.transcoding.route import Route, Variable
 from im.logic.v1.auth_service_rpc import AUTH_SERVICE
 
 ROUTES: tuple[Route, ...] = (
@@ -19,6 +19,40 @@ ROUTES: tuple[Route, ...] = (
         verb="POST",
         template="/v1/auth/login",
         segments=("v1", "auth", "login"),
+        body="*",
+    ),
+    Route(
+        method=AUTH_SERVICE.methods[2],
+        verb="POST",
+        template="/v1/auth/refresh",
+        segments=("v1", "auth", "refresh"),
+        body="*",
+    ),
+    Route(
+        method=AUTH_SERVICE.methods[3],
+        verb="POST",
+        template="/v1/auth/logout",
+        segments=("v1", "auth", "logout"),
+        body="*",
+    ),
+    Route(
+        method=AUTH_SERVICE.methods[4],
+        verb="GET",
+        template="/v1/auth/logins",
+        segments=("v1", "auth", "logins"),
+    ),
+    Route(
+        method=AUTH_SERVICE.methods[5],
+        verb="DELETE",
+        template="/v1/auth/logins/{login_id}",
+        segments=("v1", "auth", "logins", "*"),
+        variables=(Variable(("login_id",), 3, 4),),
+    ),
+    Route(
+        method=AUTH_SERVICE.methods[6],
+        verb="POST",
+        template="/v1/auth/password",
+        segments=("v1", "auth", "password"),
         body="*",
     ),
 )

@@ -15,13 +15,20 @@ ROUTES: tuple[Route, ...] = (
     ),
     Route(
         method=USER_SERVICE.methods[1],
+        verb="PATCH",
+        template="/v1/users/me",
+        segments=("v1", "users", "me"),
+        body="*",
+    ),
+    Route(
+        method=USER_SERVICE.methods[2],
         verb="GET",
         template="/v1/users/{user_id}",
         segments=("v1", "users", "*"),
         variables=(Variable(("user_id",), 2, 3),),
     ),
     Route(
-        method=USER_SERVICE.methods[2],
+        method=USER_SERVICE.methods[3],
         verb="GET",
         template="/v1/users:lookup",
         segments=("v1", "users"),

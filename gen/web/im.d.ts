@@ -8,7 +8,9 @@ export * from "./runtime.js";
 export function createClient(options?: ChannelOptions): {
   readonly authService: AuthService;
   readonly connectionService: ConnectionService;
+  readonly conversationService: ConversationService;
   readonly messageService: MessageService;
+  readonly roomService: RoomService;
   readonly userService: UserService;
 };
 
@@ -56,6 +58,30 @@ export const Reason: {
   readonly RECOVERING: "RECOVERING";
   /** A frame arrived that the session does not expect in its present state. */
   readonly UNEXPECTED_FRAME: "UNEXPECTED_FRAME";
+  /** No such room. */
+  readonly ROOM_NOT_FOUND: "ROOM_NOT_FOUND";
+  /** The user is not a member of the room. */
+  readonly MEMBER_NOT_FOUND: "MEMBER_NOT_FOUND";
+  /** The caller's role in the room does not allow this. */
+  readonly ROLE_REQUIRED: "ROLE_REQUIRED";
+  /** Nobody joins this room without being added. */
+  readonly INVITE_ONLY: "INVITE_ONLY";
+  /** The owner hands the room over first. */
+  readonly OWNER_MUST_TRANSFER: "OWNER_MUST_TRANSFER";
+  /** The room has as many members as it may have. */
+  readonly ROOM_FULL: "ROOM_FULL";
+  /** The user is in as many rooms as they may be. */
+  readonly TOO_MANY_ROOMS: "TOO_MANY_ROOMS";
+  /** The client request id was used for another request. */
+  readonly CLIENT_REQUEST_ID_REUSED: "CLIENT_REQUEST_ID_REUSED";
+  /** The page token does not come from a page of this list. */
+  readonly PAGE_TOKEN_INVALID: "PAGE_TOKEN_INVALID";
+  /** The refresh token is unknown, or its login has ended: log in again. */
+  readonly REFRESH_TOKEN_INVALID: "REFRESH_TOKEN_INVALID";
+  /** The refresh token was used before. Whoever holds its successor may not be who logged in: the login has ended. */
+  readonly REFRESH_TOKEN_REUSED: "REFRESH_TOKEN_REUSED";
+  /** No such login of the caller's. */
+  readonly LOGIN_NOT_FOUND: "LOGIN_NOT_FOUND";
 };
 
 /** Accounts and logins. */
@@ -65,6 +91,20 @@ export class AuthService {
   register(request: RegisterRequest, options?: CallOptions): Promise<RegisterResponse>;
   /** Starts a login of an existing user. Errors: WRONG_CREDENTIALS. */
   login(request: LoginRequest, options?: CallOptions): Promise<LoginResponse>;
+  /**
+   * Exchanges a refresh token for new tokens; it cannot be used again. The same token again with the same
+   * `client_request_id`, because the answer was lost, gives the same refresh token; with another one the login ends.
+   * Errors: REFRESH_TOKEN_INVALID, REFRESH_TOKEN_REUSED.
+   */
+  refresh(request: RefreshRequest, options?: CallOptions): Promise<RefreshResponse>;
+  /** Ends the caller's login: it gets no new tokens. Ending what has ended changes nothing. */
+  logout(request?: LogoutRequest, options?: CallOptions): Promise<LogoutResponse>;
+  /** The caller's logins that have not ended, the latest first. */
+  listLogins(request?: ListLoginsRequest, options?: CallOptions): Promise<ListLoginsResponse>;
+  /** Ends a login of the caller's. Errors: LOGIN_NOT_FOUND. */
+  revokeLogin(request: RevokeLoginRequest, options?: CallOptions): Promise<RevokeLoginResponse>;
+  /** Changes the caller's password and ends all their other logins. Errors: WRONG_CREDENTIALS. */
+  changePassword(request: ChangePasswordRequest, options?: CallOptions): Promise<ChangePasswordResponse>;
 }
 
 /** Where to open a socket. */
@@ -74,6 +114,20 @@ export class ConnectionService {
   getConnection(request?: GetConnectionRequest, options?: CallOptions): Promise<GetConnectionResponse>;
 }
 
+/** Conversations of a user. */
+export class ConversationService {
+  constructor(channel: HttpChannel);
+  /** The caller's conversations, the one with the latest event first. Errors: PAGE_TOKEN_INVALID. */
+  listConversations(request: ListConversationsRequest, options?: CallOptions): Promise<ListConversationsResponse>;
+  /** One conversation of the caller's. Errors: CONVERSATION_NOT_FOUND, NOT_A_MEMBER. */
+  getConversation(request: GetConversationRequest, options?: CallOptions): Promise<GetConversationResponse>;
+  /**
+   * Moves the caller's read mark ahead, never back; their other devices hear of it, and in a private
+   * conversation the other user too. Errors: CONVERSATION_NOT_FOUND, NOT_A_MEMBER, RECOVERING.
+   */
+  markRead(request: MarkReadRequest, options?: CallOptions): Promise<MarkReadResponse>;
+}
+
 /** Sending and reading messages. */
 export class MessageService {
   constructor(channel: HttpChannel);
@@ -81,14 +135,48 @@ export class MessageService {
    * Accepts a message: when this returns it has its number and is on disk.
    *
    * Idempotent within (conversation, sender, client_message_id): the same payload again gives the first result.
-   * Errors: USER_NOT_FOUND, CLIENT_MESSAGE_ID_REUSED, RECOVERING.
+   * Errors: USER_NOT_FOUND, ROOM_NOT_FOUND, NOT_A_MEMBER, CLIENT_MESSAGE_ID_REUSED, RECOVERING.
    */
   sendMessage(request: SendMessageRequest, options?: CallOptions): Promise<SendMessageResponse>;
   /**
-   * A contiguous part of a conversation, oldest first.
+   * A contiguous part of a conversation, oldest first. Of a room: what the caller may read of it, by when they
+   * came and went and by its history policy.
    * Errors: NOT_A_MEMBER, CONVERSATION_NOT_FOUND, HISTORY_INCOMPLETE.
    */
   listMessages(request: ListMessagesRequest, options?: CallOptions): Promise<ListMessagesResponse>;
+}
+
+/**
+ * Rooms and their members.
+ *
+ * Membership is a part of the order of the conversation: every change takes a number in it, and who receives
+ * number s are those with joined ≤ s ≤ left. Errors of all methods: ROOM_NOT_FOUND, RECOVERING.
+ */
+export class RoomService {
+  constructor(channel: HttpChannel);
+  /** Creates a room that the caller owns. Errors: USER_NOT_FOUND, CLIENT_REQUEST_ID_REUSED, TOO_MANY_ROOMS. */
+  createRoom(request: CreateRoomRequest, options?: CallOptions): Promise<CreateRoomResponse>;
+  /** The room, for its members; of an open one for everybody. Errors: NOT_A_MEMBER. */
+  getRoom(request: GetRoomRequest, options?: CallOptions): Promise<GetRoomResponse>;
+  /** Changes settings. Errors: NOT_A_MEMBER, ROLE_REQUIRED. */
+  updateRoom(request: UpdateRoomRequest, options?: CallOptions): Promise<UpdateRoomResponse>;
+  /**
+   * Adds a user; with the caller's own id, joins. Adding who is there already changes nothing.
+   * Errors: USER_NOT_FOUND, INVITE_ONLY, NOT_A_MEMBER, ROLE_REQUIRED, ROOM_FULL, TOO_MANY_ROOMS.
+   */
+  addMember(request: AddMemberRequest, options?: CallOptions): Promise<AddMemberResponse>;
+  /** Members in the order in which they came. Errors: NOT_A_MEMBER, PAGE_TOKEN_INVALID. */
+  listMembers(request: ListMembersRequest, options?: CallOptions): Promise<ListMembersResponse>;
+  /**
+   * Gives a member another role; with ROLE_OWNER, hands the room over.
+   * Errors: NOT_A_MEMBER, MEMBER_NOT_FOUND, ROLE_REQUIRED, OWNER_MUST_TRANSFER.
+   */
+  updateMember(request: UpdateMemberRequest, options?: CallOptions): Promise<UpdateMemberResponse>;
+  /**
+   * Removes a member; with the caller's own id, leaves.
+   * Errors: NOT_A_MEMBER, MEMBER_NOT_FOUND, ROLE_REQUIRED, OWNER_MUST_TRANSFER.
+   */
+  removeMember(request: RemoveMemberRequest, options?: CallOptions): Promise<RemoveMemberResponse>;
 }
 
 /** Users. */
@@ -96,6 +184,8 @@ export class UserService {
   constructor(channel: HttpChannel);
   /** The caller. Errors: USER_NOT_FOUND when the account is gone. */
   getMe(request?: GetMeRequest, options?: CallOptions): Promise<GetMeResponse>;
+  /** Changes the caller's profile. Errors: USER_NOT_FOUND when the account is gone. */
+  updateMe(request: UpdateMeRequest, options?: CallOptions): Promise<UpdateMeResponse>;
   /** The user of an id, such as the sender of a message. Errors: USER_NOT_FOUND. */
   getUser(request: GetUserRequest, options?: CallOptions): Promise<GetUserResponse>;
   /** The user of a name. Errors: USER_NOT_FOUND. */
@@ -107,6 +197,8 @@ export class SessionSocket extends FrameSocket<ServerFrame, Hello> {
   constructor(options: SocketOptions<Hello>);
   /** Sends a message. */
   send(request: SendMessageRequest, options?: { timeoutMs?: number }): Promise<SendMessageResponse>;
+  /** Moves the read mark of a conversation. */
+  read(request: MarkReadRequest, options?: { timeoutMs?: number }): Promise<MarkReadResponse>;
   /** Confirms that messages up to a position have arrived. */
   ack(content: Ack): boolean;
 }
@@ -133,6 +225,11 @@ export interface ClientFrame {
    * One of `frame`.
    */
   heartbeat?: Heartbeat;
+  /**
+   * Moves the read mark of a conversation.
+   * One of `frame`.
+   */
+  read?: ReadFrame;
 }
 
 /** What the server says on a socket. */
@@ -162,6 +259,31 @@ export interface ServerFrame {
    * One of `frame`.
    */
   heartbeat?: Heartbeat;
+  /**
+   * Answers `read`.
+   * One of `frame`.
+   */
+  marked?: MarkedFrame;
+  /**
+   * Messages have reached a rung, or the user has read on another device.
+   * One of `frame`.
+   */
+  progress?: Progress;
+  /**
+   * Conversations have come further than the session may have seen: compare, and ask ListMessages for the rest.
+   * One of `frame`.
+   */
+  heads?: Heads;
+  /**
+   * What was missed in a conversation is too much to be sent here.
+   * One of `frame`.
+   */
+  incomplete?: Incomplete;
+  /**
+   * Everything that was missed has been sent, or `incomplete` said what was not; from here on it is live.
+   * One of `frame`.
+   */
+  resumed?: Resumed;
 }
 
 /** A new account. */
@@ -170,6 +292,8 @@ export interface RegisterRequest {
   username?: string;
   /** Eight to 256 characters. */
   password?: string;
+  /** What the login is called in the list of logins: `Firefox on Linux`. */
+  device?: string;
 }
 
 /** The account and its first login. */
@@ -190,6 +314,8 @@ export interface LoginRequest {
   username?: string;
   /** The user's password. */
   password?: string;
+  /** What the login is called in the list of logins: `Firefox on Linux`. */
+  device?: string;
 }
 
 /** A new login. */
@@ -204,6 +330,59 @@ export interface LoginResponse {
   expiresAt?: Timestamp;
 }
 
+/** Asks for new tokens. */
+export interface RefreshRequest {
+  /** The refresh token that came last. */
+  refreshToken?: string;
+  /** Chosen by the client, stable over retries of this exchange. */
+  clientRequestId?: string;
+}
+
+/** New tokens. */
+export interface RefreshResponse {
+  /** Bearer token for every call that needs a user. */
+  accessToken?: string;
+  /** Takes the place of the one that was used. */
+  refreshToken?: string;
+  /** When the access token expires. */
+  expiresAt?: Timestamp;
+}
+
+/** Ends the caller's login. */
+export type LogoutRequest = Record<string, never>;
+
+/** The login has ended. */
+export type LogoutResponse = Record<string, never>;
+
+/** Asks for logins. */
+export type ListLoginsRequest = Record<string, never>;
+
+/** Logins of the caller. */
+export interface ListLoginsResponse {
+  /** The latest first. */
+  logins?: Login[];
+}
+
+/** Ends a login. */
+export interface RevokeLoginRequest {
+  /** The login. */
+  loginId?: Int64;
+}
+
+/** The login has ended. */
+export type RevokeLoginResponse = Record<string, never>;
+
+/** A new password. */
+export interface ChangePasswordRequest {
+  /** The present one. */
+  oldPassword?: string;
+  /** The new one, eight to 256 characters. */
+  newPassword?: string;
+}
+
+/** The password is changed. */
+export type ChangePasswordResponse = Record<string, never>;
+
 /** Asks for an address. */
 export type GetConnectionRequest = Record<string, never>;
 
@@ -211,6 +390,50 @@ export type GetConnectionRequest = Record<string, never>;
 export interface GetConnectionResponse {
   /** A `ws://` or `wss://` address. */
   url?: string;
+}
+
+/** Asks for conversations. */
+export interface ListConversationsRequest {
+  /** Most conversations to return; 0 means 50. */
+  pageSize?: number;
+  /** `next_page_token` of the page before. */
+  pageToken?: string;
+}
+
+/** Conversations of the caller. */
+export interface ListConversationsResponse {
+  /** The one with the latest event first. */
+  conversations?: Conversation[];
+  /** For the next page; empty if this is the last. */
+  nextPageToken?: string;
+}
+
+/** Asks for one conversation. */
+export interface GetConversationRequest {
+  /** The conversation. */
+  conversationId?: string;
+}
+
+/** One conversation. */
+export interface GetConversationResponse {
+  /** The conversation. */
+  conversation?: Conversation;
+}
+
+/** Moves a read mark. */
+export interface MarkReadRequest {
+  /** The conversation. */
+  conversationId?: string;
+  /** Highest number that was read; 0, or more than there are, means all. */
+  seq?: Int64;
+}
+
+/** The read mark. */
+export interface MarkReadResponse {
+  /** Where it is now. */
+  readSeq?: Int64;
+  /** Numbers above it. */
+  unreadCount?: Int64;
 }
 
 /** A message to be sent. */
@@ -222,10 +445,20 @@ export interface SendMessageRequest {
    * One of `target`.
    */
   toUserId?: Int64;
+  /**
+   * A room.
+   * One of `target`.
+   */
+  roomId?: Int64;
   /** What it says, up to 16 KiB of UTF-8. */
   text?: string;
   /** Marks a repetition so late that the first send may be out of the fast window: the database is asked too. */
   resend?: boolean;
+  /**
+   * Answer only when the message has reached this rung, ACCEPTED or DURABLE; unspecified means ACCEPTED. If that
+   * takes longer than the call may, the answer says the rung that was reached.
+   */
+  waitFor?: Rung;
 }
 
 /** The accepted message. */
@@ -263,11 +496,141 @@ export interface ListMessagesResponse {
   more?: boolean;
 }
 
+/** A new room. */
+export interface CreateRoomRequest {
+  /**
+   * The caller's own id for the room, stable over retries: within an hour the same id gives the same room.
+   * Without one, every call creates a room.
+   */
+  clientRequestId?: string;
+  /** What it is called. */
+  name?: string;
+  /** What it is about. */
+  description?: string;
+  /** Who may join without being added; unspecified means JOIN_POLICY_INVITE_ONLY. */
+  join?: JoinPolicy;
+  /** What members may read; unspecified means HISTORY_POLICY_SINCE_JOIN. */
+  history?: HistoryPolicy;
+  /** First members besides the caller. */
+  memberIds?: Int64[];
+}
+
+/** The new room. */
+export interface CreateRoomResponse {
+  /** The room. */
+  room?: Room;
+}
+
+/** Asks for a room. */
+export interface GetRoomRequest {
+  /** The room. */
+  roomId?: Int64;
+}
+
+/** The room. */
+export interface GetRoomResponse {
+  /** The room. */
+  room?: Room;
+}
+
+/** Changes those settings that are present. */
+export interface UpdateRoomRequest {
+  /** The room. */
+  roomId?: Int64;
+  /** What it is called. The owner and administrators may change it. */
+  name?: string;
+  /** What it is about. The owner and administrators may change it. */
+  description?: string;
+  /** Who may join without being added. The owner may change it. */
+  join?: JoinPolicy;
+  /** What members may read. The owner may change it. */
+  history?: HistoryPolicy;
+}
+
+/** The changed room. */
+export interface UpdateRoomResponse {
+  /** The room. */
+  room?: Room;
+}
+
+/** Adds a user to a room. */
+export interface AddMemberRequest {
+  /** The room. */
+  roomId?: Int64;
+  /** Who is to be a member. */
+  userId?: Int64;
+}
+
+/** The member. */
+export interface AddMemberResponse {
+  /** The member. */
+  member?: Member;
+}
+
+/** Asks for members. */
+export interface ListMembersRequest {
+  /** The room. */
+  roomId?: Int64;
+  /** Most members to return; 0 means 100. */
+  pageSize?: number;
+  /** `next_page_token` of the page before. */
+  pageToken?: string;
+}
+
+/** Members of a room. */
+export interface ListMembersResponse {
+  /** In the order in which they came. */
+  members?: Member[];
+  /** For the next page; empty if this is the last. */
+  nextPageToken?: string;
+}
+
+/** Gives a member another role. */
+export interface UpdateMemberRequest {
+  /** The room. */
+  roomId?: Int64;
+  /** The member. */
+  userId?: Int64;
+  /** The role. ROLE_OWNER makes the present owner an administrator. */
+  role?: Role;
+}
+
+/** The changed member. */
+export interface UpdateMemberResponse {
+  /** The member. */
+  member?: Member;
+}
+
+/** Removes a member. */
+export interface RemoveMemberRequest {
+  /** The room. */
+  roomId?: Int64;
+  /** The member. */
+  userId?: Int64;
+}
+
+/** The member is gone. */
+export type RemoveMemberResponse = Record<string, never>;
+
 /** Asks for the caller. */
 export type GetMeRequest = Record<string, never>;
 
 /** The caller. */
 export interface GetMeResponse {
+  /** The caller. */
+  user?: User;
+}
+
+/** Changes what is present. */
+export interface UpdateMeRequest {
+  /** What the caller wants to be called. */
+  displayName?: string;
+  /** What the caller says about themselves. */
+  about?: string;
+}
+
+/** The caller. */
+export interface UpdateMeResponse {
   /** The caller. */
   user?: User;
 }
@@ -300,6 +663,8 @@ export interface LookupUserResponse {
 export interface Hello {
   /** As for `Authorization: Bearer`. */
   accessToken?: string;
+  /** Where the client stands in conversations; what it missed of these is sent after `welcome`, before `resumed`. */
+  cursors?: Cursor[];
 }
 
 /** Sends a message. */
@@ -322,6 +687,14 @@ export interface Ack {
 
 /** Shows life. */
 export type Heartbeat = Record<string, never>;
+
+/** Moves the read mark of a conversation. */
+export interface ReadFrame {
+  /** Chosen by the client, comes back in the answer. */
+  requestId?: string;
+  /** As the HTTP body. */
+  request?: MarkReadRequest;
+}
 
 /** Answers `hello`. */
 export interface Welcome {
@@ -357,7 +730,7 @@ export interface ErrorFrame {
 export interface Message {
   /** Snowflake id, unique in the deployment. */
   id?: Int64;
-  /** `dm.<lower user id>.<higher user id>` for a private conversation. */
+  /** `dm.<lower user id>.<higher user id>` for a private conversation, `room.<room id>` for a room. */
   conversationId?: string;
   /** Epoch in which `seq` holds. */
   epoch?: Int64;
@@ -373,7 +746,49 @@ export interface Message {
   createdAt?: Timestamp;
   /** Set where a message holds its number but has no content. */
   tombstone?: Tombstone;
+  /** Set where the number belongs to a change of the room; there is no text then. */
+  room?: RoomEvent;
 }
+
+/** Answers `read`. */
+export interface MarkedFrame {
+  /** As in the request. */
+  requestId?: string;
+  /** As the HTTP answer. */
+  response?: MarkReadResponse;
+}
+
+/** Everything of a conversation up to a number has reached a rung. */
+export interface Progress {
+  /** The conversation. */
+  conversationId?: string;
+  /** The number. */
+  seq?: Int64;
+  /** The rung. */
+  state?: Rung;
+  /**
+   * Who has received or read it: the other user of a private conversation, or, for READ, the user themselves on
+   * another device. 0 for DURABLE.
+   */
+  userId?: Int64;
+}
+
+/** Last positions of conversations. */
+export interface Heads {
+  /** The positions. */
+  heads?: Head[];
+}
+
+/** What was missed in a conversation is too much to be sent here. */
+export interface Incomplete {
+  /** The conversation's last position. */
+  head?: Head;
+  /** Ask ListMessages for what comes after this number. */
+  afterSeq?: Int64;
+}
+
+/** From here on it is live. */
+export type Resumed = Record<string, never>;
 
 /** A user as others see them. */
 export interface User {
@@ -381,6 +796,48 @@ export interface User {
   id?: Int64;
   /** Unique without regard to case. */
   username?: string;
+  /** What they want to be called; empty if they did not say. */
+  displayName?: string;
+  /** What they say about themselves. */
+  about?: string;
+}
+
+/** A login that has not ended. */
+export interface Login {
+  /** Snowflake id. */
+  id?: Int64;
+  /** What it is called. */
+  device?: string;
+  /** When it began. */
+  createdAt?: Timestamp;
+  /** When its refresh token was last used, or when it began. */
+  usedAt?: Timestamp;
+  /** When it ends by itself. */
+  expiresAt?: Timestamp;
+  /** Whether it is the one that asks. */
+  current?: boolean;
+}
+
+/** A conversation as one of its members sees it. */
+export interface Conversation {
+  /** `dm.<lower user id>.<higher user id>` or `room.<room id>`. */
+  id?: string;
+  /**
+   * A private conversation, with this user; with oneself, the caller.
+   * One of `kind`.
+   */
+  user?: User;
+  /**
+   * A room.
+   * One of `kind`.
+   */
+  room?: Room;
+  /** Its last position, and how far the caller and the other have come. */
+  head?: Head;
+  /** The last event. */
+  lastMessage?: Message;
+  /** Numbers above the caller's read mark. */
+  unreadCount?: Int64;
 }
 
 /**
@@ -389,7 +846,7 @@ export interface User {
  */
 export type Rung = "RUNG_UNSPECIFIED" | "ACCEPTED" | "DURABLE" | "DELIVERED" | "READ";
 
-/** The last position of a conversation. */
+/** The last position of a conversation, and how far its members have come, as one of them sees it. */
 export interface Head {
   /** The conversation. */
   conversationId?: string;
@@ -397,10 +854,160 @@ export interface Head {
   epoch?: Int64;
   /** Its highest number. */
   seq?: Int64;
+  /** Lowest number that this member may read. */
+  firstSeq?: Int64;
+  /** Up to here everything is in the database. */
+  durableSeq?: Int64;
+  /** Up to here this member has read. Who sends has read what was before. */
+  readSeq?: Int64;
+  /** Up to here a device of the other user has received; private conversations only. */
+  peerDeliveredSeq?: Int64;
+  /** Up to here the other user has read; private conversations only. */
+  peerReadSeq?: Int64;
+}
+
+/** Who may join without being added. */
+export type JoinPolicy = "JOIN_POLICY_UNSPECIFIED" | "JOIN_POLICY_OPEN" | "JOIN_POLICY_INVITE_ONLY";
+
+/** What members may read. */
+export type HistoryPolicy = "HISTORY_POLICY_UNSPECIFIED" | "HISTORY_POLICY_SINCE_JOIN" | "HISTORY_POLICY_EVERYTHING";
+
+/** A room as a caller sees it. */
+export interface Room {
+  /** Snowflake id. */
+  id?: Int64;
+  /** `room.<id>`. */
+  conversationId?: string;
+  /** What it is called. */
+  name?: string;
+  /** What it is about. */
+  description?: string;
+  /** Who may join without being added. */
+  join?: JoinPolicy;
+  /** What members may read. */
+  history?: HistoryPolicy;
+  /** Present members. */
+  memberCount?: Int64;
+  /** When it was created. */
+  createdAt?: Timestamp;
+  /** What the caller is in it; unspecified for who is no member. */
+  role?: Role;
+}
+
+/** A member of a room. */
+export interface Member {
+  /** The user. */
+  userId?: Int64;
+  /** What they may do. */
+  role?: Role;
+  /** Number of the event by which they came. */
+  joinedSeq?: Int64;
+  /** Their name. */
+  username?: string;
+  /** What they want to be called; empty if they did not say. */
+  displayName?: string;
+}
+
+/** What a member may do. docs/rooms.md has the table of permissions. */
+export type Role = "ROLE_UNSPECIFIED" | "ROLE_MEMBER" | "ROLE_ADMIN" | "ROLE_OWNER";
+
+/** Where a client stands in a conversation: it has everything up to there. */
+export interface Cursor {
+  /** The conversation. */
+  conversationId?: string;
+  /** Epoch of the position. */
+  epoch?: Int64;
+  /** Number of the position. */
+  seq?: Int64;
 }
 
 /** Why a number of a conversation has no content. */
 export interface Tombstone {
   /** The message of which this one is a late repetition. */
   duplicateOf?: Int64;
+}
+
+/**
+ * A change of a room. It has a number of its own in the conversation, so everybody sees it in the same place.
+ * Who caused it is the sender.
+ */
+export interface RoomEvent {
+  /**
+   * The room was created; the sender is its owner.
+   * One of `change`.
+   */
+  created?: RoomCreated;
+  /**
+   * Settings were changed.
+   * One of `change`.
+   */
+  changed?: RoomSettings;
+  /**
+   * Somebody came: by themselves if they are the sender, else they were added.
+   * One of `change`.
+   */
+  joined?: MemberJoined;
+  /**
+   * Somebody went: by themselves if they are the sender, else they were removed. It is the last event they see.
+   * One of `change`.
+   */
+  left?: MemberLeft;
+  /**
+   * Somebody got another role.
+   * One of `change`.
+   */
+  role?: MemberRoleChanged;
+  /**
+   * Somebody became the owner; the sender, who was it, is an administrator now.
+   * One of `change`.
+   */
+  owner?: OwnershipTransferred;
+}
+
+/** The room was created. */
+export interface RoomCreated {
+  /** Its settings, all of them. */
+  settings?: RoomSettings;
+  /** Its first members besides the owner. */
+  memberIds?: Int64[];
+}
+
+/** Settings of a room, or those of them that change. */
+export interface RoomSettings {
+  /** What it is called. */
+  name?: string;
+  /** What it is about. */
+  description?: string;
+  /** Who may join without being added. */
+  join?: JoinPolicy;
+  /** What members may read. */
+  history?: HistoryPolicy;
+}
+
+/** Somebody came. */
+export interface MemberJoined {
+  /** Who. */
+  userId?: Int64;
+  /** As what. */
+  role?: Role;
+}
+
+/** Somebody went. */
+export interface MemberLeft {
+  /** Who. */
+  userId?: Int64;
+}
+
+/** Somebody got another role. */
+export interface MemberRoleChanged {
+  /** Who. */
+  userId?: Int64;
+  /** Which. */
+  role?: Role;
+}
+
+/** Somebody became the owner. */
+export interface OwnershipTransferred {
+  /** Who. */
+  userId?: Int64;
 }

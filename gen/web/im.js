@@ -14,7 +14,9 @@ export function createClient(options) {
   return {
     authService: new AuthService(channel),
     connectionService: new ConnectionService(channel),
+    conversationService: new ConversationService(channel),
     messageService: new MessageService(channel),
+    roomService: new RoomService(channel),
     userService: new UserService(channel),
   };
 }
@@ -63,6 +65,30 @@ export const Reason = Object.freeze({
   RECOVERING: "RECOVERING",
   /** A frame arrived that the session does not expect in its present state. */
   UNEXPECTED_FRAME: "UNEXPECTED_FRAME",
+  /** No such room. */
+  ROOM_NOT_FOUND: "ROOM_NOT_FOUND",
+  /** The user is not a member of the room. */
+  MEMBER_NOT_FOUND: "MEMBER_NOT_FOUND",
+  /** The caller's role in the room does not allow this. */
+  ROLE_REQUIRED: "ROLE_REQUIRED",
+  /** Nobody joins this room without being added. */
+  INVITE_ONLY: "INVITE_ONLY",
+  /** The owner hands the room over first. */
+  OWNER_MUST_TRANSFER: "OWNER_MUST_TRANSFER",
+  /** The room has as many members as it may have. */
+  ROOM_FULL: "ROOM_FULL",
+  /** The user is in as many rooms as they may be. */
+  TOO_MANY_ROOMS: "TOO_MANY_ROOMS",
+  /** The client request id was used for another request. */
+  CLIENT_REQUEST_ID_REUSED: "CLIENT_REQUEST_ID_REUSED",
+  /** The page token does not come from a page of this list. */
+  PAGE_TOKEN_INVALID: "PAGE_TOKEN_INVALID",
+  /** The refresh token is unknown, or its login has ended: log in again. */
+  REFRESH_TOKEN_INVALID: "REFRESH_TOKEN_INVALID",
+  /** The refresh token was used before. Whoever holds its successor may not be who logged in: the login has ended. */
+  REFRESH_TOKEN_REUSED: "REFRESH_TOKEN_REUSED",
+  /** No such login of the caller's. */
+  LOGIN_NOT_FOUND: "LOGIN_NOT_FOUND",
 });
 
 /** Accounts and logins. */
@@ -84,6 +110,40 @@ export class AuthService {
     const route = { verb: "POST", path: "/v1/auth/login", body: "*", deadlineMs: 10000 };
     return this.#channel.call(route, request, options);
   }
+
+  /**
+   * Exchanges a refresh token for new tokens; it cannot be used again. The same token again with the same
+   * `client_request_id`, because the answer was lost, gives the same refresh token; with another one the login ends.
+   * Errors: REFRESH_TOKEN_INVALID, REFRESH_TOKEN_REUSED.
+   */
+  refresh(request, options) {
+    const route = { verb: "POST", path: "/v1/auth/refresh", body: "*", deadlineMs: 10000 };
+    return this.#channel.call(route, request, options);
+  }
+
+  /** Ends the caller's login: it gets no new tokens. Ending what has ended changes nothing. */
+  logout(request, options) {
+    const route = { verb: "POST", path: "/v1/auth/logout", body: "*", auth: true, deadlineMs: 10000 };
+    return this.#channel.call(route, request, options);
+  }
+
+  /** The caller's logins that have not ended, the latest first. */
+  listLogins(request, options) {
+    const route = { verb: "GET", path: "/v1/auth/logins", auth: true, deadlineMs: 5000 };
+    return this.#channel.call(route, request, options);
+  }
+
+  /** Ends a login of the caller's. Errors: LOGIN_NOT_FOUND. */
+  revokeLogin(request, options) {
+    const route = { verb: "DELETE", path: "/v1/auth/logins/{loginId}", auth: true, deadlineMs: 10000 };
+    return this.#channel.call(route, request, options);
+  }
+
+  /** Changes the caller's password and ends all their other logins. Errors: WRONG_CREDENTIALS. */
+  changePassword(request, options) {
+    const route = { verb: "POST", path: "/v1/auth/password", body: "*", auth: true, deadlineMs: 10000 };
+    return this.#channel.call(route, request, options);
+  }
 }
 
 /** Where to open a socket. */
@@ -101,6 +161,36 @@ export class ConnectionService {
   }
 }
 
+/** Conversations of a user. */
+export class ConversationService {
+  #channel;
+
+  constructor(channel) {
+    this.#channel = channel;
+  }
+
+  /** The caller's conversations, the one with the latest event first. Errors: PAGE_TOKEN_INVALID. */
+  listConversations(request, options) {
+    const route = { verb: "GET", path: "/v1/conversations", auth: true, deadlineMs: 10000 };
+    return this.#channel.call(route, request, options);
+  }
+
+  /** One conversation of the caller's. Errors: CONVERSATION_NOT_FOUND, NOT_A_MEMBER. */
+  getConversation(request, options) {
+    const route = { verb: "GET", path: "/v1/conversations/{conversationId}", auth: true, deadlineMs: 5000 };
+    return this.#channel.call(route, request, options);
+  }
+
+  /**
+   * Moves the caller's read mark ahead, never back; their other devices hear of it, and in a private
+   * conversation the other user too. Errors: CONVERSATION_NOT_FOUND, NOT_A_MEMBER, RECOVERING.
+   */
+  markRead(request, options) {
+    const route = { verb: "POST", path: "/v1/conversations/{conversationId}:read", body: "*", auth: true, deadlineMs: 10000 };
+    return this.#channel.call(route, request, options);
+  }
+}
+
 /** Sending and reading messages. */
 export class MessageService {
   #channel;
@@ -113,7 +203,7 @@ export class MessageService {
    * Accepts a message: when this returns it has its number and is on disk.
    *
    * Idempotent within (conversation, sender, client_message_id): the same payload again gives the first result.
-   * Errors: USER_NOT_FOUND, CLIENT_MESSAGE_ID_REUSED, RECOVERING.
+   * Errors: USER_NOT_FOUND, ROOM_NOT_FOUND, NOT_A_MEMBER, CLIENT_MESSAGE_ID_REUSED, RECOVERING.
    */
   sendMessage(request, options) {
     const route = { verb: "POST", path: "/v1/messages", body: "*", auth: true, deadlineMs: 10000 };
@@ -121,11 +211,77 @@ export class MessageService {
   }
 
   /**
-   * A contiguous part of a conversation, oldest first.
+   * A contiguous part of a conversation, oldest first. Of a room: what the caller may read of it, by when they
+   * came and went and by its history policy.
    * Errors: NOT_A_MEMBER, CONVERSATION_NOT_FOUND, HISTORY_INCOMPLETE.
    */
   listMessages(request, options) {
     const route = { verb: "GET", path: "/v1/conversations/{conversationId}/messages", auth: true, deadlineMs: 10000 };
+    return this.#channel.call(route, request, options);
+  }
+}
+
+/**
+ * Rooms and their members.
+ *
+ * Membership is a part of the order of the conversation: every change takes a number in it, and who receives
+ * number s are those with joined ≤ s ≤ left. Errors of all methods: ROOM_NOT_FOUND, RECOVERING.
+ */
+export class RoomService {
+  #channel;
+
+  constructor(channel) {
+    this.#channel = channel;
+  }
+
+  /** Creates a room that the caller owns. Errors: USER_NOT_FOUND, CLIENT_REQUEST_ID_REUSED, TOO_MANY_ROOMS. */
+  createRoom(request, options) {
+    const route = { verb: "POST", path: "/v1/rooms", body: "*", auth: true, deadlineMs: 10000 };
+    return this.#channel.call(route, request, options);
+  }
+
+  /** The room, for its members; of an open one for everybody. Errors: NOT_A_MEMBER. */
+  getRoom(request, options) {
+    const route = { verb: "GET", path: "/v1/rooms/{roomId}", auth: true, deadlineMs: 5000 };
+    return this.#channel.call(route, request, options);
+  }
+
+  /** Changes settings. Errors: NOT_A_MEMBER, ROLE_REQUIRED. */
+  updateRoom(request, options) {
+    const route = { verb: "PATCH", path: "/v1/rooms/{roomId}", body: "*", auth: true, deadlineMs: 10000 };
+    return this.#channel.call(route, request, options);
+  }
+
+  /**
+   * Adds a user; with the caller's own id, joins. Adding who is there already changes nothing.
+   * Errors: USER_NOT_FOUND, INVITE_ONLY, NOT_A_MEMBER, ROLE_REQUIRED, ROOM_FULL, TOO_MANY_ROOMS.
+   */
+  addMember(request, options) {
+    const route = { verb: "POST", path: "/v1/rooms/{roomId}/members", body: "*", auth: true, deadlineMs: 10000 };
+    return this.#channel.call(route, request, options);
+  }
+
+  /** Members in the order in which they came. Errors: NOT_A_MEMBER, PAGE_TOKEN_INVALID. */
+  listMembers(request, options) {
+    const route = { verb: "GET", path: "/v1/rooms/{roomId}/members", auth: true, deadlineMs: 5000 };
+    return this.#channel.call(route, request, options);
+  }
+
+  /**
+   * Gives a member another role; with ROLE_OWNER, hands the room over.
+   * Errors: NOT_A_MEMBER, MEMBER_NOT_FOUND, ROLE_REQUIRED, OWNER_MUST_TRANSFER.
+   */
+  updateMember(request, options) {
+    const route = { verb: "PATCH", path: "/v1/rooms/{roomId}/members/{userId}", body: "*", auth: true, deadlineMs: 10000 };
+    return this.#channel.call(route, request, options);
+  }
+
+  /**
+   * Removes a member; with the caller's own id, leaves.
+   * Errors: NOT_A_MEMBER, MEMBER_NOT_FOUND, ROLE_REQUIRED, OWNER_MUST_TRANSFER.
+   */
+  removeMember(request, options) {
+    const route = { verb: "DELETE", path: "/v1/rooms/{roomId}/members/{userId}", auth: true, deadlineMs: 10000 };
     return this.#channel.call(route, request, options);
   }
 }
@@ -141,6 +297,12 @@ export class UserService {
   /** The caller. Errors: USER_NOT_FOUND when the account is gone. */
   getMe(request, options) {
     const route = { verb: "GET", path: "/v1/users/me", auth: true, deadlineMs: 5000 };
+    return this.#channel.call(route, request, options);
+  }
+
+  /** Changes the caller's profile. Errors: USER_NOT_FOUND when the account is gone. */
+  updateMe(request, options) {
+    const route = { verb: "PATCH", path: "/v1/users/me", body: "*", auth: true, deadlineMs: 5000 };
     return this.#channel.call(route, request, options);
   }
 
@@ -169,6 +331,7 @@ export class SessionSocket extends FrameSocket {
       maxCalls: 64,
       calls: {
         "send": { reply: "sent", deadlineMs: 10000 },
+        "read": { reply: "marked", deadlineMs: 10000 },
       },
       closes: [...Object.values(CloseReason)],
     };
@@ -178,6 +341,11 @@ export class SessionSocket extends FrameSocket {
   /** Sends a message. */
   send(request, options) {
     return this.call("send", request, options);
+  }
+
+  /** Moves the read mark of a conversation. */
+  read(request, options) {
+    return this.call("read", request, options);
   }
 
   /** Confirms that messages up to a position have arrived. */

@@ -18,6 +18,7 @@ class ConversationKind(IntEnum):
 
     UNKNOWN = 0
     PRIVATE = 1
+    ROOM = 2
 
 
 class EventKind(IntEnum):
@@ -27,11 +28,23 @@ class EventKind(IntEnum):
     """From a newer schema; kept whole."""
     MESSAGE = 1
     TOMBSTONE = 2
+    ROOM = 3
+    """A change of a room."""
 
 
 def exact(length: int) -> TypeEngine[str]:
     """Text that is compared byte by byte."""
     return String(length).with_variant(mysql.VARCHAR(length, collation="utf8mb4_bin"), "mysql", "mariadb")
+
+
+def text(length: int) -> TypeEngine[str]:
+    """Text that is read and never compared."""
+    return String(length).with_variant(mysql.VARCHAR(length, charset="utf8mb4"), "mysql", "mariadb")
+
+
+def digest() -> TypeEngine[bytes]:
+    """A SHA-256."""
+    return LargeBinary(32).with_variant(mysql.BINARY(32), "mysql", "mariadb")
 
 
 def snowflake() -> TypeEngine[int]:
@@ -55,6 +68,8 @@ class UserRow(SQLModel, table=True):
     """The name in lower case."""
     password_hash: str = Field(sa_column=Column(exact(255), nullable=False))
     """Argon2id, in its own encoding."""
+    display_name: str = Field(default="", sa_column=Column(text(128), nullable=False, server_default=""))
+    about: str = Field(default="", sa_column=Column(text(2000), nullable=False, server_default=""))
     created_at: int = Field(sa_column=Column(BigInteger, nullable=False))
 
 
@@ -65,15 +80,30 @@ class LoginRow(SQLModel, table=True):
 
     id: int = Field(sa_column=Column(snowflake(), primary_key=True, autoincrement=False))
     user_id: int = Field(sa_column=Column(snowflake(), ForeignKey("users.id"), nullable=False, index=True))
-    refresh_hash: bytes = Field(
-        sa_column=Column(
-            LargeBinary(32).with_variant(mysql.BINARY(32), "mysql", "mariadb"), nullable=False, unique=True
-        )
-    )
-    """SHA-256 of the refresh token."""
+    refresh_hash: bytes = Field(sa_column=Column(digest(), nullable=False, unique=True))
+    """SHA-256 of the refresh token that may be used next."""
+    device: str = Field(default="", sa_column=Column(text(128), nullable=False, server_default=""))
+    used_at: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    """When a refresh token was last used."""
     created_at: int = Field(sa_column=Column(BigInteger, nullable=False))
     expires_at: int = Field(sa_column=Column(BigInteger, nullable=False))
     revoked_at: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+
+
+class UsedRefreshTokenRow(SQLModel, table=True):
+    """A refresh token that was exchanged.
+
+    Whoever shows it again ends its login, unless they repeat the exchange.
+    """
+
+    __tablename__ = "used_refresh_tokens"
+
+    refresh_hash: bytes = Field(sa_column=Column(digest(), primary_key=True))
+    """SHA-256 of the token."""
+    login_id: int = Field(sa_column=Column(snowflake(), ForeignKey("logins.id"), nullable=False, index=True))
+    request_hash: bytes = Field(sa_column=Column(digest(), nullable=False))
+    """SHA-256 of the client request id of the exchange."""
+    used_at: int = Field(sa_column=Column(BigInteger, nullable=False))
 
 
 class ConversationRow(SQLModel, table=True):
@@ -90,6 +120,26 @@ class ConversationRow(SQLModel, table=True):
     """By which conversations are recent: ids grow with time."""
 
 
+class RoomRow(SQLModel, table=True):
+    """What makes a conversation a room."""
+
+    __tablename__ = "rooms"
+
+    conversation_id: str = Field(
+        sa_column=Column(exact(128), ForeignKey("conversations.id"), primary_key=True)
+    )
+    name: str = Field(sa_column=Column(text(128), nullable=False))
+    description: str = Field(sa_column=Column(text(2000), nullable=False))
+    join_policy: int = Field(sa_column=Column(Integer, nullable=False))
+    """A value of im.logic.v1.JoinPolicy."""
+    history_policy: int = Field(sa_column=Column(Integer, nullable=False))
+    """A value of im.logic.v1.HistoryPolicy."""
+    created_by: int = Field(sa_column=Column(BigInteger, nullable=False))
+    created_at: int = Field(sa_column=Column(BigInteger, nullable=False))
+    changed_seq: int = Field(sa_column=Column(BigInteger, nullable=False))
+    """Number of the last change of settings that is in this row."""
+
+
 class MembershipRow(SQLModel, table=True):
     """Who is, or was, in a conversation: recipients of seq s are those with joined_seq ≤ s < left_seq."""
 
@@ -102,6 +152,11 @@ class MembershipRow(SQLModel, table=True):
     joined_seq: int = Field(sa_column=Column(BigInteger, nullable=False))
     left_seq: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     read_seq: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    delivered_seq: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
+    role: int = Field(default=1, sa_column=Column(Integer, nullable=False, server_default="1"))
+    """A value of im.logic.v1.Role."""
+    changed_seq: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
+    """Number of the last change of the membership that is in this row."""
 
 
 class MessageRow(SQLModel, table=True):

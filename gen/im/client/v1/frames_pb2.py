@@ -24,11 +24,13 @@ _sym_db = _symbol_database.Default()
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from idiom.v1 import options_pb2 as idiom_dot_v1_dot_options__pb2
+from im.logic.v1 import conversation_service_pb2 as im_dot_logic_dot_v1_dot_conversation__service__pb2
 from im.logic.v1 import message_pb2 as im_dot_logic_dot_v1_dot_message__pb2
 from im.logic.v1 import message_service_pb2 as im_dot_logic_dot_v1_dot_message__service__pb2
+from im.logic.v1 import rung_pb2 as im_dot_logic_dot_v1_dot_rung__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19im/client/v1/frames.proto\x12\x0cim.client.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x16idiom/v1/options.proto\x1a\x19im/logic/v1/message.proto\x1a!im/logic/v1/message_service.proto\"\x8d\x02\n\x0b\x43lientFrame\x12+\n\x05hello\x18\x01 \x01(\x0b\x32\x13.im.client.v1.HelloH\x00R\x05hello\x12\x61\n\x04send\x18\x02 \x01(\x0b\x32\x17.im.client.v1.SendFrameB2\x92\x93&.\n&im.logic.v1.MessageService.SendMessage\x12\x04sentH\x00R\x04send\x12%\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x11.im.client.v1.AckH\x00R\x03\x61\x63k\x12\x37\n\theartbeat\x18\x04 \x01(\x0b\x32\x17.im.client.v1.HeartbeatH\x00R\theartbeatB\x0e\n\x05\x66rame\x12\x05\xbaH\x02\x08\x01\"\x95\x02\n\x0bServerFrame\x12\x31\n\x07welcome\x18\x01 \x01(\x0b\x32\x15.im.client.v1.WelcomeH\x00R\x07welcome\x12-\n\x04sent\x18\x02 \x01(\x0b\x32\x17.im.client.v1.SentFrameH\x00R\x04sent\x12\x30\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x18.im.client.v1.ErrorFrameH\x00R\x05\x65rror\x12\x30\n\x07message\x18\x04 \x01(\x0b\x32\x14.im.logic.v1.MessageH\x00R\x07message\x12\x37\n\theartbeat\x18\x05 \x01(\x0b\x32\x17.im.client.v1.HeartbeatH\x00R\theartbeatB\x07\n\x05\x66rame\"6\n\x05Hello\x12-\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\n\x80\x01\x01\xbaH\x04r\x02\x10\x01R\x0b\x61\x63\x63\x65ssToken\"~\n\x07Welcome\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12+\n\x11heartbeat_seconds\x18\x02 \x01(\rR\x10heartbeatSeconds\x12\'\n\x05heads\x18\x03 \x03(\x0b\x32\x11.im.logic.v1.HeadR\x05heads\"y\n\tSendFrame\x12)\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\trequestId\x12\x41\n\x07request\x18\x02 \x01(\x0b\x32\x1f.im.logic.v1.SendMessageRequestB\x06\xbaH\x03\xc8\x01\x01R\x07request\"h\n\tSentFrame\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\trequestId\x12<\n\x08response\x18\x02 \x01(\x0b\x32 .im.logic.v1.SendMessageResponseR\x08response\"q\n\nErrorFrame\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\trequestId\x12\x12\n\x04\x63ode\x18\x02 \x01(\tR\x04\x63ode\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x04 \x01(\tR\x07message\"t\n\x03\x41\x63k\x12\x33\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x0e\x63onversationId\x12\x1d\n\x05\x65poch\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\x05\x65poch\x12\x19\n\x03seq\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\x03seq\"\x0b\n\tHeartbeatb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19im/client/v1/frames.proto\x12\x0cim.client.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x16idiom/v1/options.proto\x1a&im/logic/v1/conversation_service.proto\x1a\x19im/logic/v1/message.proto\x1a!im/logic/v1/message_service.proto\x1a\x16im/logic/v1/rung.proto\"\xf4\x02\n\x0b\x43lientFrame\x12+\n\x05hello\x18\x01 \x01(\x0b\x32\x13.im.client.v1.HelloH\x00R\x05hello\x12\x61\n\x04send\x18\x02 \x01(\x0b\x32\x17.im.client.v1.SendFrameB2\x92\x93&.\n&im.logic.v1.MessageService.SendMessage\x12\x04sentH\x00R\x04send\x12%\n\x03\x61\x63k\x18\x03 \x01(\x0b\x32\x11.im.client.v1.AckH\x00R\x03\x61\x63k\x12\x37\n\theartbeat\x18\x04 \x01(\x0b\x32\x17.im.client.v1.HeartbeatH\x00R\theartbeat\x12\x65\n\x04read\x18\x05 \x01(\x0b\x32\x17.im.client.v1.ReadFrameB6\x92\x93&2\n(im.logic.v1.ConversationService.MarkRead\x12\x06markedH\x00R\x04readB\x0e\n\x05\x66rame\x12\x05\xbaH\x02\x08\x01\"\x9b\x04\n\x0bServerFrame\x12\x31\n\x07welcome\x18\x01 \x01(\x0b\x32\x15.im.client.v1.WelcomeH\x00R\x07welcome\x12-\n\x04sent\x18\x02 \x01(\x0b\x32\x17.im.client.v1.SentFrameH\x00R\x04sent\x12\x30\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x18.im.client.v1.ErrorFrameH\x00R\x05\x65rror\x12\x30\n\x07message\x18\x04 \x01(\x0b\x32\x14.im.logic.v1.MessageH\x00R\x07message\x12\x37\n\theartbeat\x18\x05 \x01(\x0b\x32\x17.im.client.v1.HeartbeatH\x00R\theartbeat\x12\x33\n\x06marked\x18\x06 \x01(\x0b\x32\x19.im.client.v1.MarkedFrameH\x00R\x06marked\x12\x33\n\x08progress\x18\x07 \x01(\x0b\x32\x15.im.logic.v1.ProgressH\x00R\x08progress\x12+\n\x05heads\x18\x08 \x01(\x0b\x32\x13.im.client.v1.HeadsH\x00R\x05heads\x12:\n\nincomplete\x18\t \x01(\x0b\x32\x18.im.client.v1.IncompleteH\x00R\nincomplete\x12\x31\n\x07resumed\x18\n \x01(\x0b\x32\x15.im.client.v1.ResumedH\x00R\x07resumedB\x07\n\x05\x66rame\"q\n\x05Hello\x12-\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\n\x80\x01\x01\xbaH\x04r\x02\x10\x01R\x0b\x61\x63\x63\x65ssToken\x12\x39\n\x07\x63ursors\x18\x02 \x03(\x0b\x32\x14.im.client.v1.CursorB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07R\x07\x63ursors\"w\n\x06\x43ursor\x12\x33\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x0e\x63onversationId\x12\x1d\n\x05\x65poch\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\x05\x65poch\x12\x19\n\x03seq\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\x03seq\"~\n\x07Welcome\x12\x1d\n\nsession_id\x18\x01 \x01(\tR\tsessionId\x12+\n\x11heartbeat_seconds\x18\x02 \x01(\rR\x10heartbeatSeconds\x12\'\n\x05heads\x18\x03 \x03(\x0b\x32\x11.im.logic.v1.HeadR\x05heads\"y\n\tSendFrame\x12)\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\trequestId\x12\x41\n\x07request\x18\x02 \x01(\x0b\x32\x1f.im.logic.v1.SendMessageRequestB\x06\xbaH\x03\xc8\x01\x01R\x07request\"h\n\tSentFrame\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\trequestId\x12<\n\x08response\x18\x02 \x01(\x0b\x32 .im.logic.v1.SendMessageResponseR\x08response\"v\n\tReadFrame\x12)\n\nrequest_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\trequestId\x12>\n\x07request\x18\x02 \x01(\x0b\x32\x1c.im.logic.v1.MarkReadRequestB\x06\xbaH\x03\xc8\x01\x01R\x07request\"g\n\x0bMarkedFrame\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\trequestId\x12\x39\n\x08response\x18\x02 \x01(\x0b\x32\x1d.im.logic.v1.MarkReadResponseR\x08response\"0\n\x05Heads\x12\'\n\x05heads\x18\x01 \x03(\x0b\x32\x11.im.logic.v1.HeadR\x05heads\"P\n\nIncomplete\x12%\n\x04head\x18\x01 \x01(\x0b\x32\x11.im.logic.v1.HeadR\x04head\x12\x1b\n\tafter_seq\x18\x02 \x01(\x03R\x08\x61\x66terSeq\"\t\n\x07Resumed\"q\n\nErrorFrame\x12\x1d\n\nrequest_id\x18\x01 \x01(\tR\trequestId\x12\x12\n\x04\x63ode\x18\x02 \x01(\tR\x04\x63ode\x12\x16\n\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n\x07message\x18\x04 \x01(\tR\x07message\"t\n\x03\x41\x63k\x12\x33\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x0e\x63onversationId\x12\x1d\n\x05\x65poch\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\x05\x65poch\x12\x19\n\x03seq\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\x03seq\"\x0b\n\tHeartbeatb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,34 +41,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLIENTFRAME'].oneofs_by_name['frame']._serialized_options = b'\272H\002\010\001'
   _globals['_CLIENTFRAME'].fields_by_name['send']._loaded_options = None
   _globals['_CLIENTFRAME'].fields_by_name['send']._serialized_options = b'\222\223&.\n&im.logic.v1.MessageService.SendMessage\022\004sent'
+  _globals['_CLIENTFRAME'].fields_by_name['read']._loaded_options = None
+  _globals['_CLIENTFRAME'].fields_by_name['read']._serialized_options = b'\222\223&2\n(im.logic.v1.ConversationService.MarkRead\022\006marked'
   _globals['_HELLO'].fields_by_name['access_token']._loaded_options = None
   _globals['_HELLO'].fields_by_name['access_token']._serialized_options = b'\200\001\001\272H\004r\002\020\001'
+  _globals['_HELLO'].fields_by_name['cursors']._loaded_options = None
+  _globals['_HELLO'].fields_by_name['cursors']._serialized_options = b'\272H\006\222\001\003\020\350\007'
+  _globals['_CURSOR'].fields_by_name['conversation_id']._loaded_options = None
+  _globals['_CURSOR'].fields_by_name['conversation_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_CURSOR'].fields_by_name['epoch']._loaded_options = None
+  _globals['_CURSOR'].fields_by_name['epoch']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_CURSOR'].fields_by_name['seq']._loaded_options = None
+  _globals['_CURSOR'].fields_by_name['seq']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_SENDFRAME'].fields_by_name['request_id']._loaded_options = None
   _globals['_SENDFRAME'].fields_by_name['request_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
   _globals['_SENDFRAME'].fields_by_name['request']._loaded_options = None
   _globals['_SENDFRAME'].fields_by_name['request']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_READFRAME'].fields_by_name['request_id']._loaded_options = None
+  _globals['_READFRAME'].fields_by_name['request_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_READFRAME'].fields_by_name['request']._loaded_options = None
+  _globals['_READFRAME'].fields_by_name['request']._serialized_options = b'\272H\003\310\001\001'
   _globals['_ACK'].fields_by_name['conversation_id']._loaded_options = None
   _globals['_ACK'].fields_by_name['conversation_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
   _globals['_ACK'].fields_by_name['epoch']._loaded_options = None
   _globals['_ACK'].fields_by_name['epoch']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_ACK'].fields_by_name['seq']._loaded_options = None
   _globals['_ACK'].fields_by_name['seq']._serialized_options = b'\272H\004\"\002(\000'
-  _globals['_CLIENTFRAME']._serialized_start=159
-  _globals['_CLIENTFRAME']._serialized_end=428
-  _globals['_SERVERFRAME']._serialized_start=431
-  _globals['_SERVERFRAME']._serialized_end=708
-  _globals['_HELLO']._serialized_start=710
-  _globals['_HELLO']._serialized_end=764
-  _globals['_WELCOME']._serialized_start=766
-  _globals['_WELCOME']._serialized_end=892
-  _globals['_SENDFRAME']._serialized_start=894
-  _globals['_SENDFRAME']._serialized_end=1015
-  _globals['_SENTFRAME']._serialized_start=1017
-  _globals['_SENTFRAME']._serialized_end=1121
-  _globals['_ERRORFRAME']._serialized_start=1123
-  _globals['_ERRORFRAME']._serialized_end=1236
-  _globals['_ACK']._serialized_start=1238
-  _globals['_ACK']._serialized_end=1354
-  _globals['_HEARTBEAT']._serialized_start=1356
-  _globals['_HEARTBEAT']._serialized_end=1367
+  _globals['_CLIENTFRAME']._serialized_start=223
+  _globals['_CLIENTFRAME']._serialized_end=595
+  _globals['_SERVERFRAME']._serialized_start=598
+  _globals['_SERVERFRAME']._serialized_end=1137
+  _globals['_HELLO']._serialized_start=1139
+  _globals['_HELLO']._serialized_end=1252
+  _globals['_CURSOR']._serialized_start=1254
+  _globals['_CURSOR']._serialized_end=1373
+  _globals['_WELCOME']._serialized_start=1375
+  _globals['_WELCOME']._serialized_end=1501
+  _globals['_SENDFRAME']._serialized_start=1503
+  _globals['_SENDFRAME']._serialized_end=1624
+  _globals['_SENTFRAME']._serialized_start=1626
+  _globals['_SENTFRAME']._serialized_end=1730
+  _globals['_READFRAME']._serialized_start=1732
+  _globals['_READFRAME']._serialized_end=1850
+  _globals['_MARKEDFRAME']._serialized_start=1852
+  _globals['_MARKEDFRAME']._serialized_end=1955
+  _globals['_HEADS']._serialized_start=1957
+  _globals['_HEADS']._serialized_end=2005
+  _globals['_INCOMPLETE']._serialized_start=2007
+  _globals['_INCOMPLETE']._serialized_end=2087
+  _globals['_RESUMED']._serialized_start=2089
+  _globals['_RESUMED']._serialized_end=2098
+  _globals['_ERRORFRAME']._serialized_start=2100
+  _globals['_ERRORFRAME']._serialized_end=2213
+  _globals['_ACK']._serialized_start=2215
+  _globals['_ACK']._serialized_end=2331
+  _globals['_HEARTBEAT']._serialized_start=2333
+  _globals['_HEARTBEAT']._serialized_end=2344
 # @@protoc_insertion_point(module_scope)

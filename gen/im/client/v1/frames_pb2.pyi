@@ -7,8 +7,10 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from im.logic.v1 import conversation_service_pb2 as _conversation_service_pb2
 from im.logic.v1 import message_pb2 as _message_pb2
 from im.logic.v1 import message_service_pb2 as _message_service_pb2
+from im.logic.v1 import rung_pb2 as _rung_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -30,6 +32,7 @@ class ClientFrame(_message.Message):
     SEND_FIELD_NUMBER: _builtins.int
     ACK_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
+    READ_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___Hello:
         """Opens the session. The first frame, and only the first."""
@@ -46,6 +49,10 @@ class ClientFrame(_message.Message):
     def heartbeat(self) -> Global___Heartbeat:
         """Shows life."""
 
+    @_builtins.property
+    def read(self) -> Global___ReadFrame:
+        """Moves the read mark of a conversation."""
+
     def __init__(
         self,
         *,
@@ -53,12 +60,13 @@ class ClientFrame(_message.Message):
         send: Global___SendFrame | None = ...,
         ack: Global___Ack | None = ...,
         heartbeat: Global___Heartbeat | None = ...,
+        read: Global___ReadFrame | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "frame", b"frame", "heartbeat", b"heartbeat", "hello", b"hello", "send", b"send"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "frame", b"frame", "heartbeat", b"heartbeat", "hello", b"hello", "read", b"read", "send", b"send"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "frame", b"frame", "heartbeat", b"heartbeat", "hello", b"hello", "send", b"send"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "frame", b"frame", "heartbeat", b"heartbeat", "hello", b"hello", "read", b"read", "send", b"send"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["hello", "send", "ack", "heartbeat"]  # noqa: Y015
+    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["hello", "send", "ack", "heartbeat", "read"]  # noqa: Y015
     _WhichOneofArgType_frame: _TypeAlias = _typing.Literal["frame", b"frame"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_frame) -> _WhichOneofReturnType_frame | None: ...
 
@@ -75,6 +83,11 @@ class ServerFrame(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
+    MARKED_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    HEADS_FIELD_NUMBER: _builtins.int
+    INCOMPLETE_FIELD_NUMBER: _builtins.int
+    RESUMED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def welcome(self) -> Global___Welcome:
         """Answers `hello`."""
@@ -95,6 +108,26 @@ class ServerFrame(_message.Message):
     def heartbeat(self) -> Global___Heartbeat:
         """Shows life."""
 
+    @_builtins.property
+    def marked(self) -> Global___MarkedFrame:
+        """Answers `read`."""
+
+    @_builtins.property
+    def progress(self) -> _rung_pb2.Progress:
+        """Messages have reached a rung, or the user has read on another device."""
+
+    @_builtins.property
+    def heads(self) -> Global___Heads:
+        """Conversations have come further than the session may have seen: compare, and ask ListMessages for the rest."""
+
+    @_builtins.property
+    def incomplete(self) -> Global___Incomplete:
+        """What was missed in a conversation is too much to be sent here."""
+
+    @_builtins.property
+    def resumed(self) -> Global___Resumed:
+        """Everything that was missed has been sent, or `incomplete` said what was not; from here on it is live."""
+
     def __init__(
         self,
         *,
@@ -103,12 +136,17 @@ class ServerFrame(_message.Message):
         error: Global___ErrorFrame | None = ...,
         message: _message_pb2.Message | None = ...,
         heartbeat: Global___Heartbeat | None = ...,
+        marked: Global___MarkedFrame | None = ...,
+        progress: _rung_pb2.Progress | None = ...,
+        heads: Global___Heads | None = ...,
+        incomplete: Global___Incomplete | None = ...,
+        resumed: Global___Resumed | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "frame", b"frame", "heartbeat", b"heartbeat", "message", b"message", "sent", b"sent", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "frame", b"frame", "heads", b"heads", "heartbeat", b"heartbeat", "incomplete", b"incomplete", "marked", b"marked", "message", b"message", "progress", b"progress", "resumed", b"resumed", "sent", b"sent", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "frame", b"frame", "heartbeat", b"heartbeat", "message", b"message", "sent", b"sent", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "frame", b"frame", "heads", b"heads", "heartbeat", b"heartbeat", "incomplete", b"incomplete", "marked", b"marked", "message", b"message", "progress", b"progress", "resumed", b"resumed", "sent", b"sent", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["welcome", "sent", "error", "message", "heartbeat"]  # noqa: Y015
+    _WhichOneofReturnType_frame: _TypeAlias = _typing.Literal["welcome", "sent", "error", "message", "heartbeat", "marked", "progress", "heads", "incomplete", "resumed"]  # noqa: Y015
     _WhichOneofArgType_frame: _TypeAlias = _typing.Literal["frame", b"frame"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_frame) -> _WhichOneofReturnType_frame | None: ...
 
@@ -121,20 +159,56 @@ class Hello(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCESS_TOKEN_FIELD_NUMBER: _builtins.int
+    CURSORS_FIELD_NUMBER: _builtins.int
     access_token: _builtins.str
     """As for `Authorization: Bearer`."""
+    @_builtins.property
+    def cursors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Cursor]:
+        """Where the client stands in conversations; what it missed of these is sent after `welcome`, before `resumed`."""
+
     def __init__(
         self,
         *,
         access_token: _builtins.str = ...,
+        cursors: _abc.Iterable[Global___Cursor] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token", "cursors", b"cursors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Hello: _TypeAlias = Hello  # noqa: Y015
+
+@_typing.final
+class Cursor(_message.Message):
+    """Where a client stands in a conversation: it has everything up to there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    conversation_id: _builtins.str
+    """The conversation."""
+    epoch: _builtins.int
+    """Epoch of the position."""
+    seq: _builtins.int
+    """Number of the position."""
+    def __init__(
+        self,
+        *,
+        conversation_id: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "epoch", b"epoch", "seq", b"seq"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Cursor: _TypeAlias = Cursor  # noqa: Y015
 
 @_typing.final
 class Welcome(_message.Message):
@@ -223,6 +297,131 @@ class SentFrame(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SentFrame: _TypeAlias = SentFrame  # noqa: Y015
+
+@_typing.final
+class ReadFrame(_message.Message):
+    """Moves the read mark of a conversation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Chosen by the client, comes back in the answer."""
+    @_builtins.property
+    def request(self) -> _conversation_service_pb2.MarkReadRequest:
+        """As the HTTP body."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        request: _conversation_service_pb2.MarkReadRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request", b"request", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadFrame: _TypeAlias = ReadFrame  # noqa: Y015
+
+@_typing.final
+class MarkedFrame(_message.Message):
+    """Answers `read`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """As in the request."""
+    @_builtins.property
+    def response(self) -> _conversation_service_pb2.MarkReadResponse:
+        """As the HTTP answer."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        response: _conversation_service_pb2.MarkReadResponse | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["response", b"response"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "response", b"response"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MarkedFrame: _TypeAlias = MarkedFrame  # noqa: Y015
+
+@_typing.final
+class Heads(_message.Message):
+    """Last positions of conversations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def heads(self) -> _containers.RepeatedCompositeFieldContainer[_message_pb2.Head]:
+        """The positions."""
+
+    def __init__(
+        self,
+        *,
+        heads: _abc.Iterable[_message_pb2.Head] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["heads", b"heads"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Heads: _TypeAlias = Heads  # noqa: Y015
+
+@_typing.final
+class Incomplete(_message.Message):
+    """What was missed in a conversation is too much to be sent here."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEAD_FIELD_NUMBER: _builtins.int
+    AFTER_SEQ_FIELD_NUMBER: _builtins.int
+    after_seq: _builtins.int
+    """Ask ListMessages for what comes after this number."""
+    @_builtins.property
+    def head(self) -> _message_pb2.Head:
+        """The conversation's last position."""
+
+    def __init__(
+        self,
+        *,
+        head: _message_pb2.Head | None = ...,
+        after_seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seq", b"after_seq", "head", b"head"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Incomplete: _TypeAlias = Incomplete  # noqa: Y015
+
+@_typing.final
+class Resumed(_message.Message):
+    """From here on it is live."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Resumed: _TypeAlias = Resumed  # noqa: Y015
 
 @_typing.final
 class ErrorFrame(_message.Message):

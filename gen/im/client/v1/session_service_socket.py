@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from codegen.runtime.method import Auth, FrameCall, Method, Policy, Socket
 from im.client.v1 import frames_pb2
+from im.logic.v1.conversation_service_rpc import CONVERSATION_SERVICE
 from im.logic.v1.message_service_rpc import MESSAGE_SERVICE
 
 SESSION = Socket(
@@ -21,7 +22,10 @@ SESSION = Socket(
     path="/v1/ws",
     subprotocol="idiom.v1",
     oneof="frame",
-    calls=(FrameCall(frame="send", request="request", method=MESSAGE_SERVICE.methods[0], reply="sent"),),
+    calls=(
+        FrameCall(frame="send", request="request", method=MESSAGE_SERVICE.methods[0], reply="sent"),
+        FrameCall(frame="read", request="request", method=CONVERSATION_SERVICE.methods[2], reply="marked"),
+    ),
     hello_timeout=10.0,
     heartbeat=20.0,
     max_frame_bytes=131072,

@@ -25,9 +25,10 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from idiom.v1 import options_pb2 as idiom_dot_v1_dot_options__pb2
 from im.logic.v1 import message_pb2 as im_dot_logic_dot_v1_dot_message__pb2
+from im.logic.v1 import rung_pb2 as im_dot_logic_dot_v1_dot_rung__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$im/connect/v1/delivery_service.proto\x12\rim.connect.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x16idiom/v1/options.proto\x1a\x19im/logic/v1/message.proto\"\x91\x02\n\x0e\x44\x65liverRequest\x12\x14\n\x05\x62\x61tch\x18\x01 \x01(\x03R\x05\x62\x61tch\x12\x1c\n\tpartition\x18\x02 \x01(\rR\tpartition\x12\x14\n\x05token\x18\x03 \x01(\x03R\x05token\x12\x17\n\x07\x62oot_id\x18\x04 \x01(\tR\x06\x62ootId\x12\x43\n\x05items\x18\x05 \x03(\x0b\x32\".im.connect.v1.DeliverRequest.ItemB\t\xbaH\x06\x92\x01\x03\x10\x80 R\x05items\x1aW\n\x04Item\x12.\n\x07message\x18\x01 \x01(\x0b\x32\x14.im.logic.v1.MessageR\x07message\x12\x1f\n\x0bsession_ids\x18\x02 \x03(\tR\nsessionIds\"\x80\x02\n\x0f\x44\x65liverResponse\x12\x14\n\x05\x62\x61tch\x18\x01 \x01(\x03R\x05\x62\x61tch\x12@\n\x07outcome\x18\x02 \x01(\x0e\x32&.im.connect.v1.DeliverResponse.OutcomeR\x07outcome\x12.\n\x13unknown_session_ids\x18\x03 \x03(\tR\x11unknownSessionIds\"e\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_DELIVERED\x10\x01\x12\x12\n\x0eOUTCOME_FENCED\x10\x02\x12\x16\n\x12OUTCOME_WRONG_BOOT\x10\x03\x32z\n\x0f\x44\x65liveryService\x12T\n\x07\x44\x65liver\x12\x1d.im.connect.v1.DeliverRequest\x1a\x1e.im.connect.v1.DeliverResponse\"\x06\xf2\x91&\x02\x08\x03(\x01\x30\x01\x1a\x11\xa2\x91&\r\x08\x01\x10\x02\x1a\x07\x63onnectb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$im/connect/v1/delivery_service.proto\x12\rim.connect.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x16idiom/v1/options.proto\x1a\x19im/logic/v1/message.proto\x1a\x16im/logic/v1/rung.proto\"\x9b\x03\n\x0e\x44\x65liverRequest\x12\x14\n\x05\x62\x61tch\x18\x01 \x01(\x03R\x05\x62\x61tch\x12\x1c\n\tpartition\x18\x02 \x01(\rR\tpartition\x12\x14\n\x05token\x18\x03 \x01(\x03R\x05token\x12\x17\n\x07\x62oot_id\x18\x04 \x01(\tR\x06\x62ootId\x12\x43\n\x05items\x18\x05 \x03(\x0b\x32\".im.connect.v1.DeliverRequest.ItemB\t\xbaH\x06\x92\x01\x03\x10\x80 R\x05items\x12\x14\n\x05group\x18\x06 \x01(\tR\x05group\x1a\xca\x01\n\x04Item\x12.\n\x07message\x18\x01 \x01(\x0b\x32\x14.im.logic.v1.MessageR\x07message\x12\x1f\n\x0bsession_ids\x18\x02 \x03(\tR\nsessionIds\x12\x17\n\x07to_room\x18\x03 \x01(\x08R\x06toRoom\x12%\n\x0eorigin_session\x18\x04 \x01(\tR\roriginSession\x12\x31\n\x08progress\x18\x05 \x01(\x0b\x32\x15.im.logic.v1.ProgressR\x08progress\"\x80\x02\n\x0f\x44\x65liverResponse\x12\x14\n\x05\x62\x61tch\x18\x01 \x01(\x03R\x05\x62\x61tch\x12@\n\x07outcome\x18\x02 \x01(\x0e\x32&.im.connect.v1.DeliverResponse.OutcomeR\x07outcome\x12.\n\x13unknown_session_ids\x18\x03 \x03(\tR\x11unknownSessionIds\"e\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n\x11OUTCOME_DELIVERED\x10\x01\x12\x12\n\x0eOUTCOME_FENCED\x10\x02\x12\x16\n\x12OUTCOME_WRONG_BOOT\x10\x03\x32z\n\x0f\x44\x65liveryService\x12T\n\x07\x44\x65liver\x12\x1d.im.connect.v1.DeliverRequest\x1a\x1e.im.connect.v1.DeliverResponse\"\x06\xf2\x91&\x02\x08\x03(\x01\x30\x01\x1a\x11\xa2\x91&\r\x08\x01\x10\x02\x1a\x07\x63onnectb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,14 +41,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_DELIVERYSERVICE']._serialized_options = b'\242\221&\r\010\001\020\002\032\007connect'
   _globals['_DELIVERYSERVICE'].methods_by_name['Deliver']._loaded_options = None
   _globals['_DELIVERYSERVICE'].methods_by_name['Deliver']._serialized_options = b'\362\221&\002\010\003'
-  _globals['_DELIVERREQUEST']._serialized_start=136
-  _globals['_DELIVERREQUEST']._serialized_end=409
-  _globals['_DELIVERREQUEST_ITEM']._serialized_start=322
-  _globals['_DELIVERREQUEST_ITEM']._serialized_end=409
-  _globals['_DELIVERRESPONSE']._serialized_start=412
-  _globals['_DELIVERRESPONSE']._serialized_end=668
-  _globals['_DELIVERRESPONSE_OUTCOME']._serialized_start=567
-  _globals['_DELIVERRESPONSE_OUTCOME']._serialized_end=668
-  _globals['_DELIVERYSERVICE']._serialized_start=670
-  _globals['_DELIVERYSERVICE']._serialized_end=792
+  _globals['_DELIVERREQUEST']._serialized_start=160
+  _globals['_DELIVERREQUEST']._serialized_end=571
+  _globals['_DELIVERREQUEST_ITEM']._serialized_start=369
+  _globals['_DELIVERREQUEST_ITEM']._serialized_end=571
+  _globals['_DELIVERRESPONSE']._serialized_start=574
+  _globals['_DELIVERRESPONSE']._serialized_end=830
+  _globals['_DELIVERRESPONSE_OUTCOME']._serialized_start=729
+  _globals['_DELIVERRESPONSE_OUTCOME']._serialized_end=830
+  _globals['_DELIVERYSERVICE']._serialized_start=832
+  _globals['_DELIVERYSERVICE']._serialized_end=954
 # @@protoc_insertion_point(module_scope)

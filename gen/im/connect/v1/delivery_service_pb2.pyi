@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from im.logic.v1 import message_pb2 as _message_pb2
+from im.logic.v1 import rung_pb2 as _rung_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -28,29 +29,43 @@ class DeliverRequest(_message.Message):
 
     @_typing.final
     class Item(_message.Message):
-        """One message and the sessions that shall see it."""
+        """One message or progress, and the sessions that shall see it."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
         MESSAGE_FIELD_NUMBER: _builtins.int
         SESSION_IDS_FIELD_NUMBER: _builtins.int
+        TO_ROOM_FIELD_NUMBER: _builtins.int
+        ORIGIN_SESSION_FIELD_NUMBER: _builtins.int
+        PROGRESS_FIELD_NUMBER: _builtins.int
+        to_room: _builtins.bool
+        """Whether every session here whose user is a member of the room shall see it, too."""
+        origin_session: _builtins.str
+        """The session that caused it, which does not hear of it again."""
         @_builtins.property
         def message(self) -> _message_pb2.Message:
-            """The message."""
+            """The message; absent if this is about progress."""
 
         @_builtins.property
         def session_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
             """Ids of sessions on this instance."""
+
+        @_builtins.property
+        def progress(self) -> _rung_pb2.Progress:
+            """How far messages have come."""
 
         def __init__(
             self,
             *,
             message: _message_pb2.Message | None = ...,
             session_ids: _abc.Iterable[_builtins.str] | None = ...,
+            to_room: _builtins.bool = ...,
+            origin_session: _builtins.str = ...,
+            progress: _rung_pb2.Progress | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "progress", b"progress"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "session_ids", b"session_ids"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "origin_session", b"origin_session", "progress", b"progress", "session_ids", b"session_ids", "to_room", b"to_room"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -59,6 +74,7 @@ class DeliverRequest(_message.Message):
     TOKEN_FIELD_NUMBER: _builtins.int
     BOOT_ID_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
+    GROUP_FIELD_NUMBER: _builtins.int
     batch: _builtins.int
     """Chosen by the caller; the response carries it back."""
     partition: _builtins.int
@@ -67,6 +83,8 @@ class DeliverRequest(_message.Message):
     """The owner's fencing token; a token lower than one seen before is refused as FENCED."""
     boot_id: _builtins.str
     """Boot id of the instance that the caller means."""
+    group: _builtins.str
+    """Consumer group of the owner; each group has tokens of its own."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeliverRequest.Item]:
         """What to deliver, in order."""
@@ -79,10 +97,11 @@ class DeliverRequest(_message.Message):
         token: _builtins.int = ...,
         boot_id: _builtins.str = ...,
         items: _abc.Iterable[Global___DeliverRequest.Item] | None = ...,
+        group: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "boot_id", b"boot_id", "items", b"items", "partition", b"partition", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "boot_id", b"boot_id", "group", b"group", "items", b"items", "partition", b"partition", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

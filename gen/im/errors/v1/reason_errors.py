@@ -26,3 +26,29 @@ RECOVERING = Reason("RECOVERING", "im", 14)
 """A partition is being recovered; ask again."""
 UNEXPECTED_FRAME = Reason("UNEXPECTED_FRAME", "im", 9)
 """A frame arrived that the session does not expect in its present state."""
+ROOM_NOT_FOUND = Reason("ROOM_NOT_FOUND", "im", 5)
+"""No such room."""
+MEMBER_NOT_FOUND = Reason("MEMBER_NOT_FOUND", "im", 5)
+"""The user is not a member of the room."""
+ROLE_REQUIRED = Reason("ROLE_REQUIRED", "im", 7)
+"""The caller's role in the room does not allow this."""
+INVITE_ONLY = Reason("INVITE_ONLY", "im", 7)
+"""Nobody joins this room without being added."""
+OWNER_MUST_TRANSFER = Reason("OWNER_MUST_TRANSFER", "im", 9)
+"""The owner hands the room over first."""
+ROOM_FULL = Reason("ROOM_FULL", "im", 8)
+"""The room has as many members as it may have."""
+TOO_MANY_ROOMS = Reason("TOO_MANY_ROOMS", "im", 8)
+"""The user is in as many rooms as they may be."""
+CLIENT_REQUEST_ID_REUSED = Reason("CLIENT_REQUEST_ID_REUSED", "im", 6)
+"""The client request id was used for another request."""
+PAGE_TOKEN_INVALID = Reason("PAGE_TOKEN_INVALID", "im", 3)
+"""The page token does not come from a page of this list."""
+REFRESH_TOKEN_INVALID = Reason("REFRESH_TOKEN_INVALID", "im", 16)
+"""The refresh token is unknown, or its login has ended: log in again."""
+REFRESH_TOKEN_REUSED = Reason("REFRESH_TOKEN_REUSED", "im", 16)
+"""The refresh token was used before. Whoever holds its successor may not be who logged in: the login has
+ended.
+"""
+LOGIN_NOT_FOUND = Reason("LOGIN_NOT_FOUND", "im", 5)
+"""No such login of the caller's."""

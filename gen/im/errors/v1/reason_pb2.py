@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from idiom.v1 import options_pb2 as idiom_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19im/errors/v1/reason.proto\x12\x0cim.errors.v1\x1a\x16idiom/v1/options.proto*\xac\x03\n\x06Reason\x12\x1e\n\x12REASON_UNSPECIFIED\x10\x00\x1a\x06\xb2\x94&\x02\x08\x02\x12!\n\x15REASON_USERNAME_TAKEN\x10\x01\x1a\x06\xb2\x94&\x02\x08\x06\x12$\n\x18REASON_WRONG_CREDENTIALS\x10\x02\x1a\x06\xb2\x94&\x02\x08\x10\x12!\n\x15REASON_USER_NOT_FOUND\x10\x03\x1a\x06\xb2\x94&\x02\x08\x05\x12)\n\x1dREASON_CONVERSATION_NOT_FOUND\x10\x04\x1a\x06\xb2\x94&\x02\x08\x05\x12\x1f\n\x13REASON_NOT_A_MEMBER\x10\x05\x1a\x06\xb2\x94&\x02\x08\x07\x12+\n\x1fREASON_CLIENT_MESSAGE_ID_REUSED\x10\x06\x1a\x06\xb2\x94&\x02\x08\x06\x12%\n\x19REASON_HISTORY_INCOMPLETE\x10\x07\x1a\x06\xb2\x94&\x02\x08\x0e\x12(\n\x1cREASON_NO_CONNECTION_GATEWAY\x10\x08\x1a\x06\xb2\x94&\x02\x08\x0e\x12\x1d\n\x11REASON_RECOVERING\x10\t\x1a\x06\xb2\x94&\x02\x08\x0e\x12#\n\x17REASON_UNEXPECTED_FRAME\x10\n\x1a\x06\xb2\x94&\x02\x08\t\x1a\x08\xe2\x93&\x04\n\x02imb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19im/errors/v1/reason.proto\x12\x0cim.errors.v1\x1a\x16idiom/v1/options.proto*\xea\x06\n\x06Reason\x12\x1e\n\x12REASON_UNSPECIFIED\x10\x00\x1a\x06\xb2\x94&\x02\x08\x02\x12!\n\x15REASON_USERNAME_TAKEN\x10\x01\x1a\x06\xb2\x94&\x02\x08\x06\x12$\n\x18REASON_WRONG_CREDENTIALS\x10\x02\x1a\x06\xb2\x94&\x02\x08\x10\x12!\n\x15REASON_USER_NOT_FOUND\x10\x03\x1a\x06\xb2\x94&\x02\x08\x05\x12)\n\x1dREASON_CONVERSATION_NOT_FOUND\x10\x04\x1a\x06\xb2\x94&\x02\x08\x05\x12\x1f\n\x13REASON_NOT_A_MEMBER\x10\x05\x1a\x06\xb2\x94&\x02\x08\x07\x12+\n\x1fREASON_CLIENT_MESSAGE_ID_REUSED\x10\x06\x1a\x06\xb2\x94&\x02\x08\x06\x12%\n\x19REASON_HISTORY_INCOMPLETE\x10\x07\x1a\x06\xb2\x94&\x02\x08\x0e\x12(\n\x1cREASON_NO_CONNECTION_GATEWAY\x10\x08\x1a\x06\xb2\x94&\x02\x08\x0e\x12\x1d\n\x11REASON_RECOVERING\x10\t\x1a\x06\xb2\x94&\x02\x08\x0e\x12#\n\x17REASON_UNEXPECTED_FRAME\x10\n\x1a\x06\xb2\x94&\x02\x08\t\x12!\n\x15REASON_ROOM_NOT_FOUND\x10\x0b\x1a\x06\xb2\x94&\x02\x08\x05\x12#\n\x17REASON_MEMBER_NOT_FOUND\x10\x0c\x1a\x06\xb2\x94&\x02\x08\x05\x12 \n\x14REASON_ROLE_REQUIRED\x10\r\x1a\x06\xb2\x94&\x02\x08\x07\x12\x1e\n\x12REASON_INVITE_ONLY\x10\x0e\x1a\x06\xb2\x94&\x02\x08\x07\x12&\n\x1aREASON_OWNER_MUST_TRANSFER\x10\x0f\x1a\x06\xb2\x94&\x02\x08\t\x12\x1c\n\x10REASON_ROOM_FULL\x10\x10\x1a\x06\xb2\x94&\x02\x08\x08\x12!\n\x15REASON_TOO_MANY_ROOMS\x10\x11\x1a\x06\xb2\x94&\x02\x08\x08\x12+\n\x1fREASON_CLIENT_REQUEST_ID_REUSED\x10\x12\x1a\x06\xb2\x94&\x02\x08\x06\x12%\n\x19REASON_PAGE_TOKEN_INVALID\x10\x13\x1a\x06\xb2\x94&\x02\x08\x03\x12(\n\x1cREASON_REFRESH_TOKEN_INVALID\x10\x14\x1a\x06\xb2\x94&\x02\x08\x10\x12\'\n\x1bREASON_REFRESH_TOKEN_REUSED\x10\x15\x1a\x06\xb2\x94&\x02\x08\x10\x12\"\n\x16REASON_LOGIN_NOT_FOUND\x10\x16\x1a\x06\xb2\x94&\x02\x08\x05\x1a\x08\xe2\x93&\x04\n\x02imb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,6 +56,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REASON'].values_by_name["REASON_RECOVERING"]._serialized_options = b'\262\224&\002\010\016'
   _globals['_REASON'].values_by_name["REASON_UNEXPECTED_FRAME"]._loaded_options = None
   _globals['_REASON'].values_by_name["REASON_UNEXPECTED_FRAME"]._serialized_options = b'\262\224&\002\010\t'
+  _globals['_REASON'].values_by_name["REASON_ROOM_NOT_FOUND"]._loaded_options = None
+  _globals['_REASON'].values_by_name["REASON_ROOM_NOT_FOUND"]._serialized_options = b'\262\224&\002\010\005'
+  _globals['_REASON'].values_by_name["REASON_MEMBER_NOT_FOUND"]._loaded_options = None
+  _globals['_REASON'].values_by_name["REASON_MEMBER_NOT_FOUND"]._serialized_options = b'\262\224&\002\010\005'
+  _globals['_REASON'].values_by_name["REASON_ROLE_REQUIRED"]._loaded_options = None
+  _globals['_REASON'].values_by_name["REASON_ROLE_REQUIRED"]._serialized_options = b'\262\224&\002\010\007'
+  _globals['_REASON'].values_by_name["REASON_INVITE_ONLY"]._loaded_options = None
+  _globals['_REASON'].values_by_name["REASON_INVITE_ONLY"]._serialized_options = b'\262\224&\002\010\007'
+  _globals['_REASON'].values_by_name["REASON_OWNER_MUST_TRANSFER"]._loaded_options = None
+  _globals['_REASON'].values_by_name["REASON_OWNER_MUST_TRANSFER"]._serialized_options = b'\262\224&\002\010\t'
+  _globals['_REASON'].values_by_name["REASON_ROOM_FULL"]._loaded_options = None
+  _globals['_REASON'].values_by_name["REASON_ROOM_FULL"]._serialized_options = b'\262\224&\002\010\010'
+  _globals['_REASON'].values_by_name["REASON_TOO_MANY_ROOMS"]._loaded_options = None
+  _globals['_REASON'].values_by_name["REASON_TOO_MANY_ROOMS"]._serialized_options = b'\262\224&\002\010\010'
+  _globals['_REASON'].values_by_name["REASON_CLIENT_REQUEST_ID_REUSED"]._loaded_options = None
+  _globals['_REASON'].values_by_name["REASON_CLIENT_REQUEST_ID_REUSED"]._serialized_options = b'\262\224&\002\010\006'
+  _globals['_REASON'].values_by_name["REASON_PAGE_TOKEN_INVALID"]._loaded_options = None
+  _globals['_REASON'].values_by_name["REASON_PAGE_TOKEN_INVALID"]._serialized_options = b'\262\224&\002\010\003'
+  _globals['_REASON'].values_by_name["REASON_REFRESH_TOKEN_INVALID"]._loaded_options = None
+  _globals['_REASON'].values_by_name["REASON_REFRESH_TOKEN_INVALID"]._serialized_options = b'\262\224&\002\010\020'
+  _globals['_REASON'].values_by_name["REASON_REFRESH_TOKEN_REUSED"]._loaded_options = None
+  _globals['_REASON'].values_by_name["REASON_REFRESH_TOKEN_REUSED"]._serialized_options = b'\262\224&\002\010\020'
+  _globals['_REASON'].values_by_name["REASON_LOGIN_NOT_FOUND"]._loaded_options = None
+  _globals['_REASON'].values_by_name["REASON_LOGIN_NOT_FOUND"]._serialized_options = b'\262\224&\002\010\005'
   _globals['_REASON']._serialized_start=68
-  _globals['_REASON']._serialized_end=496
+  _globals['_REASON']._serialized_end=942
 # @@protoc_insertion_point(module_scope)

@@ -43,6 +43,30 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """A partition is being recovered; ask again."""
     REASON_UNEXPECTED_FRAME: _Reason.ValueType  # 10
     """A frame arrived that the session does not expect in its present state."""
+    REASON_ROOM_NOT_FOUND: _Reason.ValueType  # 11
+    """No such room."""
+    REASON_MEMBER_NOT_FOUND: _Reason.ValueType  # 12
+    """The user is not a member of the room."""
+    REASON_ROLE_REQUIRED: _Reason.ValueType  # 13
+    """The caller's role in the room does not allow this."""
+    REASON_INVITE_ONLY: _Reason.ValueType  # 14
+    """Nobody joins this room without being added."""
+    REASON_OWNER_MUST_TRANSFER: _Reason.ValueType  # 15
+    """The owner hands the room over first."""
+    REASON_ROOM_FULL: _Reason.ValueType  # 16
+    """The room has as many members as it may have."""
+    REASON_TOO_MANY_ROOMS: _Reason.ValueType  # 17
+    """The user is in as many rooms as they may be."""
+    REASON_CLIENT_REQUEST_ID_REUSED: _Reason.ValueType  # 18
+    """The client request id was used for another request."""
+    REASON_PAGE_TOKEN_INVALID: _Reason.ValueType  # 19
+    """The page token does not come from a page of this list."""
+    REASON_REFRESH_TOKEN_INVALID: _Reason.ValueType  # 20
+    """The refresh token is unknown, or its login has ended: log in again."""
+    REASON_REFRESH_TOKEN_REUSED: _Reason.ValueType  # 21
+    """The refresh token was used before. Whoever holds its successor may not be who logged in: the login has ended."""
+    REASON_LOGIN_NOT_FOUND: _Reason.ValueType  # 22
+    """No such login of the caller's."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why the messaging service refuses a call. `reason` of google.rpc.ErrorInfo is the name without prefix."""
@@ -68,4 +92,28 @@ REASON_RECOVERING: Reason.ValueType  # 9
 """A partition is being recovered; ask again."""
 REASON_UNEXPECTED_FRAME: Reason.ValueType  # 10
 """A frame arrived that the session does not expect in its present state."""
+REASON_ROOM_NOT_FOUND: Reason.ValueType  # 11
+"""No such room."""
+REASON_MEMBER_NOT_FOUND: Reason.ValueType  # 12
+"""The user is not a member of the room."""
+REASON_ROLE_REQUIRED: Reason.ValueType  # 13
+"""The caller's role in the room does not allow this."""
+REASON_INVITE_ONLY: Reason.ValueType  # 14
+"""Nobody joins this room without being added."""
+REASON_OWNER_MUST_TRANSFER: Reason.ValueType  # 15
+"""The owner hands the room over first."""
+REASON_ROOM_FULL: Reason.ValueType  # 16
+"""The room has as many members as it may have."""
+REASON_TOO_MANY_ROOMS: Reason.ValueType  # 17
+"""The user is in as many rooms as they may be."""
+REASON_CLIENT_REQUEST_ID_REUSED: Reason.ValueType  # 18
+"""The client request id was used for another request."""
+REASON_PAGE_TOKEN_INVALID: Reason.ValueType  # 19
+"""The page token does not come from a page of this list."""
+REASON_REFRESH_TOKEN_INVALID: Reason.ValueType  # 20
+"""The refresh token is unknown, or its login has ended: log in again."""
+REASON_REFRESH_TOKEN_REUSED: Reason.ValueType  # 21
+"""The refresh token was used before. Whoever holds its successor may not be who logged in: the login has ended."""
+REASON_LOGIN_NOT_FOUND: Reason.ValueType  # 22
+"""No such login of the caller's."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015

@@ -45,6 +45,31 @@ class AuthServiceStub:
                 request_serializer=im_dot_logic_dot_v1_dot_auth__service__pb2.LoginRequest.SerializeToString,
                 response_deserializer=im_dot_logic_dot_v1_dot_auth__service__pb2.LoginResponse.FromString,
                 _registered_method=True)
+        self.Refresh = channel.unary_unary(
+                '/im.logic.v1.AuthService/Refresh',
+                request_serializer=im_dot_logic_dot_v1_dot_auth__service__pb2.RefreshRequest.SerializeToString,
+                response_deserializer=im_dot_logic_dot_v1_dot_auth__service__pb2.RefreshResponse.FromString,
+                _registered_method=True)
+        self.Logout = channel.unary_unary(
+                '/im.logic.v1.AuthService/Logout',
+                request_serializer=im_dot_logic_dot_v1_dot_auth__service__pb2.LogoutRequest.SerializeToString,
+                response_deserializer=im_dot_logic_dot_v1_dot_auth__service__pb2.LogoutResponse.FromString,
+                _registered_method=True)
+        self.ListLogins = channel.unary_unary(
+                '/im.logic.v1.AuthService/ListLogins',
+                request_serializer=im_dot_logic_dot_v1_dot_auth__service__pb2.ListLoginsRequest.SerializeToString,
+                response_deserializer=im_dot_logic_dot_v1_dot_auth__service__pb2.ListLoginsResponse.FromString,
+                _registered_method=True)
+        self.RevokeLogin = channel.unary_unary(
+                '/im.logic.v1.AuthService/RevokeLogin',
+                request_serializer=im_dot_logic_dot_v1_dot_auth__service__pb2.RevokeLoginRequest.SerializeToString,
+                response_deserializer=im_dot_logic_dot_v1_dot_auth__service__pb2.RevokeLoginResponse.FromString,
+                _registered_method=True)
+        self.ChangePassword = channel.unary_unary(
+                '/im.logic.v1.AuthService/ChangePassword',
+                request_serializer=im_dot_logic_dot_v1_dot_auth__service__pb2.ChangePasswordRequest.SerializeToString,
+                response_deserializer=im_dot_logic_dot_v1_dot_auth__service__pb2.ChangePasswordResponse.FromString,
+                _registered_method=True)
 
 
 class AuthServiceServicer:
@@ -65,6 +90,43 @@ class AuthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Refresh(self, request, context):
+        """Exchanges a refresh token for new tokens; it cannot be used again. The same token again with the same
+        `client_request_id`, because the answer was lost, gives the same refresh token; with another one the login ends.
+        Errors: REFRESH_TOKEN_INVALID, REFRESH_TOKEN_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Logout(self, request, context):
+        """Ends the caller's login: it gets no new tokens. Ending what has ended changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLogins(self, request, context):
+        """The caller's logins that have not ended, the latest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeLogin(self, request, context):
+        """Ends a login of the caller's. Errors: LOGIN_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangePassword(self, request, context):
+        """Changes the caller's password and ends all their other logins. Errors: WRONG_CREDENTIALS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuthServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +139,31 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.Login,
                     request_deserializer=im_dot_logic_dot_v1_dot_auth__service__pb2.LoginRequest.FromString,
                     response_serializer=im_dot_logic_dot_v1_dot_auth__service__pb2.LoginResponse.SerializeToString,
+            ),
+            'Refresh': grpc.unary_unary_rpc_method_handler(
+                    servicer.Refresh,
+                    request_deserializer=im_dot_logic_dot_v1_dot_auth__service__pb2.RefreshRequest.FromString,
+                    response_serializer=im_dot_logic_dot_v1_dot_auth__service__pb2.RefreshResponse.SerializeToString,
+            ),
+            'Logout': grpc.unary_unary_rpc_method_handler(
+                    servicer.Logout,
+                    request_deserializer=im_dot_logic_dot_v1_dot_auth__service__pb2.LogoutRequest.FromString,
+                    response_serializer=im_dot_logic_dot_v1_dot_auth__service__pb2.LogoutResponse.SerializeToString,
+            ),
+            'ListLogins': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLogins,
+                    request_deserializer=im_dot_logic_dot_v1_dot_auth__service__pb2.ListLoginsRequest.FromString,
+                    response_serializer=im_dot_logic_dot_v1_dot_auth__service__pb2.ListLoginsResponse.SerializeToString,
+            ),
+            'RevokeLogin': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeLogin,
+                    request_deserializer=im_dot_logic_dot_v1_dot_auth__service__pb2.RevokeLoginRequest.FromString,
+                    response_serializer=im_dot_logic_dot_v1_dot_auth__service__pb2.RevokeLoginResponse.SerializeToString,
+            ),
+            'ChangePassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangePassword,
+                    request_deserializer=im_dot_logic_dot_v1_dot_auth__service__pb2.ChangePasswordRequest.FromString,
+                    response_serializer=im_dot_logic_dot_v1_dot_auth__service__pb2.ChangePasswordResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +221,141 @@ class AuthService:
             '/im.logic.v1.AuthService/Login',
             im_dot_logic_dot_v1_dot_auth__service__pb2.LoginRequest.SerializeToString,
             im_dot_logic_dot_v1_dot_auth__service__pb2.LoginResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Refresh(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/im.logic.v1.AuthService/Refresh',
+            im_dot_logic_dot_v1_dot_auth__service__pb2.RefreshRequest.SerializeToString,
+            im_dot_logic_dot_v1_dot_auth__service__pb2.RefreshResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Logout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/im.logic.v1.AuthService/Logout',
+            im_dot_logic_dot_v1_dot_auth__service__pb2.LogoutRequest.SerializeToString,
+            im_dot_logic_dot_v1_dot_auth__service__pb2.LogoutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLogins(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/im.logic.v1.AuthService/ListLogins',
+            im_dot_logic_dot_v1_dot_auth__service__pb2.ListLoginsRequest.SerializeToString,
+            im_dot_logic_dot_v1_dot_auth__service__pb2.ListLoginsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeLogin(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/im.logic.v1.AuthService/RevokeLogin',
+            im_dot_logic_dot_v1_dot_auth__service__pb2.RevokeLoginRequest.SerializeToString,
+            im_dot_logic_dot_v1_dot_auth__service__pb2.RevokeLoginResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangePassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/im.logic.v1.AuthService/ChangePassword',
+            im_dot_logic_dot_v1_dot_auth__service__pb2.ChangePasswordRequest.SerializeToString,
+            im_dot_logic_dot_v1_dot_auth__service__pb2.ChangePasswordResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,19 @@ class AuthServiceStub:
     """Creates a user and logs them in. Errors: USERNAME_TAKEN."""
     Login: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]
     """Starts a login of an existing user. Errors: WRONG_CREDENTIALS."""
+    Refresh: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshRequest, _auth_service_pb2.RefreshResponse]
+    """Exchanges a refresh token for new tokens; it cannot be used again. The same token again with the same
+    `client_request_id`, because the answer was lost, gives the same refresh token; with another one the login ends.
+    Errors: REFRESH_TOKEN_INVALID, REFRESH_TOKEN_REUSED.
+    """
+    Logout: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.LogoutRequest, _auth_service_pb2.LogoutResponse]
+    """Ends the caller's login: it gets no new tokens. Ending what has ended changes nothing."""
+    ListLogins: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ListLoginsRequest, _auth_service_pb2.ListLoginsResponse]
+    """The caller's logins that have not ended, the latest first."""
+    RevokeLogin: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.RevokeLoginRequest, _auth_service_pb2.RevokeLoginResponse]
+    """Ends a login of the caller's. Errors: LOGIN_NOT_FOUND."""
+    ChangePassword: _grpc.UnaryUnaryMultiCallable[_auth_service_pb2.ChangePasswordRequest, _auth_service_pb2.ChangePasswordResponse]
+    """Changes the caller's password and ends all their other logins. Errors: WRONG_CREDENTIALS."""
 
 @_typing.type_check_only
 class AuthServiceAsyncStub(AuthServiceStub):
@@ -47,6 +60,19 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """Creates a user and logs them in. Errors: USERNAME_TAKEN."""
     Login: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LoginRequest, _auth_service_pb2.LoginResponse]  # type: ignore[assignment]
     """Starts a login of an existing user. Errors: WRONG_CREDENTIALS."""
+    Refresh: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RefreshRequest, _auth_service_pb2.RefreshResponse]  # type: ignore[assignment]
+    """Exchanges a refresh token for new tokens; it cannot be used again. The same token again with the same
+    `client_request_id`, because the answer was lost, gives the same refresh token; with another one the login ends.
+    Errors: REFRESH_TOKEN_INVALID, REFRESH_TOKEN_REUSED.
+    """
+    Logout: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.LogoutRequest, _auth_service_pb2.LogoutResponse]  # type: ignore[assignment]
+    """Ends the caller's login: it gets no new tokens. Ending what has ended changes nothing."""
+    ListLogins: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ListLoginsRequest, _auth_service_pb2.ListLoginsResponse]  # type: ignore[assignment]
+    """The caller's logins that have not ended, the latest first."""
+    RevokeLogin: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.RevokeLoginRequest, _auth_service_pb2.RevokeLoginResponse]  # type: ignore[assignment]
+    """Ends a login of the caller's. Errors: LOGIN_NOT_FOUND."""
+    ChangePassword: _aio.UnaryUnaryMultiCallable[_auth_service_pb2.ChangePasswordRequest, _auth_service_pb2.ChangePasswordResponse]  # type: ignore[assignment]
+    """Changes the caller's password and ends all their other logins. Errors: WRONG_CREDENTIALS."""
 
 class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     """Accounts and logins."""
@@ -66,5 +92,48 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_auth_service_pb2.LoginResponse, _abc.Awaitable[_auth_service_pb2.LoginResponse]]:
         """Starts a login of an existing user. Errors: WRONG_CREDENTIALS."""
+
+    @_abc_1.abstractmethod
+    def Refresh(
+        self,
+        request: _auth_service_pb2.RefreshRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.RefreshResponse, _abc.Awaitable[_auth_service_pb2.RefreshResponse]]:
+        """Exchanges a refresh token for new tokens; it cannot be used again. The same token again with the same
+        `client_request_id`, because the answer was lost, gives the same refresh token; with another one the login ends.
+        Errors: REFRESH_TOKEN_INVALID, REFRESH_TOKEN_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def Logout(
+        self,
+        request: _auth_service_pb2.LogoutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.LogoutResponse, _abc.Awaitable[_auth_service_pb2.LogoutResponse]]:
+        """Ends the caller's login: it gets no new tokens. Ending what has ended changes nothing."""
+
+    @_abc_1.abstractmethod
+    def ListLogins(
+        self,
+        request: _auth_service_pb2.ListLoginsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.ListLoginsResponse, _abc.Awaitable[_auth_service_pb2.ListLoginsResponse]]:
+        """The caller's logins that have not ended, the latest first."""
+
+    @_abc_1.abstractmethod
+    def RevokeLogin(
+        self,
+        request: _auth_service_pb2.RevokeLoginRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.RevokeLoginResponse, _abc.Awaitable[_auth_service_pb2.RevokeLoginResponse]]:
+        """Ends a login of the caller's. Errors: LOGIN_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ChangePassword(
+        self,
+        request: _auth_service_pb2.ChangePasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_service_pb2.ChangePasswordResponse, _abc.Awaitable[_auth_service_pb2.ChangePasswordResponse]]:
+        """Changes the caller's password and ends all their other logins. Errors: WRONG_CREDENTIALS."""
 
 def add_AuthServiceServicer_to_server(servicer: AuthServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from codegen.runtime.context import Context
 from codegen.runtime.grpc_client import DEFAULT_OPTIONS, CallOptions, Channel
-from codegen.runtime.method import Auth, Discovery, Method, Policy, Service
+from codegen.runtime.method import Auth, Discovery, Method, Policy, Retry, Service
 from im.logic.v1 import auth_service_pb2
 
 AUTH_SERVICE = Service(
@@ -31,6 +31,52 @@ AUTH_SERVICE = Service(
             response=auth_service_pb2.LoginResponse,
             policy=Policy(auth=Auth.NONE, rate="auth", deadline=10.0, max_request_bytes=4096),
         ),
+        Method(
+            service="im.logic.v1.AuthService",
+            name="Refresh",
+            attribute="refresh",
+            request=auth_service_pb2.RefreshRequest,
+            response=auth_service_pb2.RefreshResponse,
+            policy=Policy(
+                auth=Auth.NONE,
+                rate="auth",
+                deadline=10.0,
+                max_request_bytes=4096,
+                idempotency_key="client_request_id",
+            ),
+        ),
+        Method(
+            service="im.logic.v1.AuthService",
+            name="Logout",
+            attribute="logout",
+            request=auth_service_pb2.LogoutRequest,
+            response=auth_service_pb2.LogoutResponse,
+            policy=Policy(auth=Auth.USER, rate="auth", deadline=10.0, retry=Retry.SAFE),
+        ),
+        Method(
+            service="im.logic.v1.AuthService",
+            name="ListLogins",
+            attribute="list_logins",
+            request=auth_service_pb2.ListLoginsRequest,
+            response=auth_service_pb2.ListLoginsResponse,
+            policy=Policy(auth=Auth.USER, deadline=5.0, retry=Retry.SAFE),
+        ),
+        Method(
+            service="im.logic.v1.AuthService",
+            name="RevokeLogin",
+            attribute="revoke_login",
+            request=auth_service_pb2.RevokeLoginRequest,
+            response=auth_service_pb2.RevokeLoginResponse,
+            policy=Policy(auth=Auth.USER, rate="auth", deadline=10.0),
+        ),
+        Method(
+            service="im.logic.v1.AuthService",
+            name="ChangePassword",
+            attribute="change_password",
+            request=auth_service_pb2.ChangePasswordRequest,
+            response=auth_service_pb2.ChangePasswordResponse,
+            policy=Policy(auth=Auth.USER, rate="auth", deadline=10.0, max_request_bytes=4096),
+        ),
     ),
 )
 
@@ -52,6 +98,51 @@ class AuthService(Protocol):
         context: Context,
     ) -> auth_service_pb2.LoginResponse:
         """Starts a login of an existing user. Errors: WRONG_CREDENTIALS."""
+        ...
+
+    async def refresh(
+        self,
+        request: auth_service_pb2.RefreshRequest,
+        context: Context,
+    ) -> auth_service_pb2.RefreshResponse:
+        """Exchanges a refresh token for new tokens; it cannot be used again. The same token again with the
+        same
+        `client_request_id`, because the answer was lost, gives the same refresh token; with another one
+        the login ends.
+        Errors: REFRESH_TOKEN_INVALID, REFRESH_TOKEN_REUSED.
+        """
+        ...
+
+    async def logout(
+        self,
+        request: auth_service_pb2.LogoutRequest,
+        context: Context,
+    ) -> auth_service_pb2.LogoutResponse:
+        """Ends the caller's login: it gets no new tokens. Ending what has ended changes nothing."""
+        ...
+
+    async def list_logins(
+        self,
+        request: auth_service_pb2.ListLoginsRequest,
+        context: Context,
+    ) -> auth_service_pb2.ListLoginsResponse:
+        """The caller's logins that have not ended, the latest first."""
+        ...
+
+    async def revoke_login(
+        self,
+        request: auth_service_pb2.RevokeLoginRequest,
+        context: Context,
+    ) -> auth_service_pb2.RevokeLoginResponse:
+        """Ends a login of the caller's. Errors: LOGIN_NOT_FOUND."""
+        ...
+
+    async def change_password(
+        self,
+        request: auth_service_pb2.ChangePasswordRequest,
+        context: Context,
+    ) -> auth_service_pb2.ChangePasswordResponse:
+        """Changes the caller's password and ends all their other logins. Errors: WRONG_CREDENTIALS."""
         ...
 
 
@@ -82,5 +173,65 @@ class AuthServiceClient:
             AUTH_SERVICE.methods[1],
             request,
             auth_service_pb2.LoginResponse,
+            options,
+        )
+
+    async def refresh(
+        self,
+        request: auth_service_pb2.RefreshRequest,
+        options: CallOptions = DEFAULT_OPTIONS,
+    ) -> auth_service_pb2.RefreshResponse:
+        return await self._channel.unary(
+            AUTH_SERVICE.methods[2],
+            request,
+            auth_service_pb2.RefreshResponse,
+            options,
+        )
+
+    async def logout(
+        self,
+        request: auth_service_pb2.LogoutRequest,
+        options: CallOptions = DEFAULT_OPTIONS,
+    ) -> auth_service_pb2.LogoutResponse:
+        return await self._channel.unary(
+            AUTH_SERVICE.methods[3],
+            request,
+            auth_service_pb2.LogoutResponse,
+            options,
+        )
+
+    async def list_logins(
+        self,
+        request: auth_service_pb2.ListLoginsRequest,
+        options: CallOptions = DEFAULT_OPTIONS,
+    ) -> auth_service_pb2.ListLoginsResponse:
+        return await self._channel.unary(
+            AUTH_SERVICE.methods[4],
+            request,
+            auth_service_pb2.ListLoginsResponse,
+            options,
+        )
+
+    async def revoke_login(
+        self,
+        request: auth_service_pb2.RevokeLoginRequest,
+        options: CallOptions = DEFAULT_OPTIONS,
+    ) -> auth_service_pb2.RevokeLoginResponse:
+        return await self._channel.unary(
+            AUTH_SERVICE.methods[5],
+            request,
+            auth_service_pb2.RevokeLoginResponse,
+            options,
+        )
+
+    async def change_password(
+        self,
+        request: auth_service_pb2.ChangePasswordRequest,
+        options: CallOptions = DEFAULT_OPTIONS,
+    ) -> auth_service_pb2.ChangePasswordResponse:
+        return await self._channel.unary(
+            AUTH_SERVICE.methods[6],
+            request,
+            auth_service_pb2.ChangePasswordResponse,
             options,
         )

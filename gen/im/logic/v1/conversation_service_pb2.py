@@ -23,27 +23,69 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
+from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from idiom.v1 import options_pb2 as idiom_dot_v1_dot_options__pb2
+from im.logic.v1 import conversation_pb2 as im_dot_logic_dot_v1_dot_conversation__pb2
 from im.logic.v1 import message_pb2 as im_dot_logic_dot_v1_dot_message__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&im/logic/v1/conversation_service.proto\x12\x0bim.logic.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x16idiom/v1/options.proto\x1a\x19im/logic/v1/message.proto\"4\n\x10ListHeadsRequest\x12 \n\x07user_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00R\x06userId\"<\n\x11ListHeadsResponse\x12\'\n\x05heads\x18\x01 \x03(\x0b\x32\x11.im.logic.v1.HeadR\x05heads2\x82\x01\n\x13\x43onversationService\x12Z\n\tListHeads\x12\x1d.im.logic.v1.ListHeadsRequest\x1a\x1e.im.logic.v1.ListHeadsResponse\"\x0e\x90\x02\x01\xf2\x91&\x07\x08\x03\x38\x88\'@\x03\x1a\x0f\xa2\x91&\x0b\x08\x01\x10\x01\x1a\x05logicb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&im/logic/v1/conversation_service.proto\x12\x0bim.logic.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x16idiom/v1/options.proto\x1a\x1eim/logic/v1/conversation.proto\x1a\x19im/logic/v1/message.proto\"l\n\x18ListConversationsRequest\x12\'\n\tpage_size\x18\x01 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xc8\x01(\x00R\x08pageSize\x12\'\n\npage_token\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02R\tpageToken\"\x84\x01\n\x19ListConversationsResponse\x12?\n\rconversations\x18\x01 \x03(\x0b\x32\x19.im.logic.v1.ConversationR\rconversations\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"M\n\x16GetConversationRequest\x12\x33\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x0e\x63onversationId\"X\n\x17GetConversationResponse\x12=\n\x0c\x63onversation\x18\x01 \x01(\x0b\x32\x19.im.logic.v1.ConversationR\x0c\x63onversation\"a\n\x0fMarkReadRequest\x12\x33\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x0e\x63onversationId\x12\x19\n\x03seq\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00R\x03seq\"P\n\x10MarkReadResponse\x12\x19\n\x08read_seq\x18\x01 \x01(\x03R\x07readSeq\x12!\n\x0cunread_count\x18\x02 \x01(\x03R\x0bunreadCount\"4\n\x10ListHeadsRequest\x12 \n\x07user_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00R\x06userId\"\xdb\x01\n\x11ListHeadsResponse\x12\'\n\x05heads\x18\x01 \x03(\x0b\x32\x11.im.logic.v1.HeadR\x05heads\x12\x43\n\x05rooms\x18\x02 \x03(\x0b\x32-.im.logic.v1.ListHeadsResponse.RoomMembershipR\x05rooms\x1aX\n\x0eRoomMembership\x12\'\n\x0f\x63onversation_id\x18\x01 \x01(\tR\x0e\x63onversationId\x12\x1d\n\njoined_seq\x18\x02 \x01(\x03R\tjoinedSeq\"\xbf\x01\n\x16RecordDeliveredRequest\x12I\n\x05marks\x18\x01 \x03(\x0b\x32(.im.logic.v1.RecordDeliveredRequest.MarkB\t\xbaH\x06\x92\x01\x03\x10\x80\x08R\x05marks\x1aZ\n\x04Mark\x12\x17\n\x07user_id\x18\x01 \x01(\x03R\x06userId\x12\'\n\x0f\x63onversation_id\x18\x02 \x01(\tR\x0e\x63onversationId\x12\x10\n\x03seq\x18\x03 \x01(\x03R\x03seq\"\x19\n\x17RecordDeliveredResponse2\xaf\x05\n\x13\x43onversationService\x12\x8b\x01\n\x11ListConversations\x12%.im.logic.v1.ListConversationsRequest\x1a&.im.logic.v1.ListConversationsResponse\"\'\x90\x02\x01\xf2\x91&\x07\x08\x02\x38\x90N@\x03\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/conversations\x12\x97\x01\n\x0fGetConversation\x12#.im.logic.v1.GetConversationRequest\x1a$.im.logic.v1.GetConversationResponse\"9\x90\x02\x01\xf2\x91&\x07\x08\x02\x38\x88\'@\x03\x82\xd3\xe4\x93\x02%\x12#/v1/conversations/{conversation_id}\x12\x92\x01\n\x08MarkRead\x12\x1c.im.logic.v1.MarkReadRequest\x1a\x1d.im.logic.v1.MarkReadResponse\"I\x90\x02\x02\xf2\x91&\x0f\x08\x02\"\x04mark8\x90N@\x03P\x01\x82\xd3\xe4\x93\x02-\"(/v1/conversations/{conversation_id}:read:\x01*\x12Z\n\tListHeads\x12\x1d.im.logic.v1.ListHeadsRequest\x1a\x1e.im.logic.v1.ListHeadsResponse\"\x0e\x90\x02\x01\xf2\x91&\x07\x08\x03\x38\x88\'@\x03\x12n\n\x0fRecordDelivered\x12#.im.logic.v1.RecordDeliveredRequest\x1a$.im.logic.v1.RecordDeliveredResponse\"\x10\x90\x02\x02\xf2\x91&\t\x08\x03\x38\x88\'@\x03P\x01\x1a\x0f\xa2\x91&\x0b\x08\x01\x10\x01\x1a\x05logicb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'im.logic.v1.conversation_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_LISTCONVERSATIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTCONVERSATIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\310\001(\000'
+  _globals['_LISTCONVERSATIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTCONVERSATIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\002'
+  _globals['_GETCONVERSATIONREQUEST'].fields_by_name['conversation_id']._loaded_options = None
+  _globals['_GETCONVERSATIONREQUEST'].fields_by_name['conversation_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_MARKREADREQUEST'].fields_by_name['conversation_id']._loaded_options = None
+  _globals['_MARKREADREQUEST'].fields_by_name['conversation_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
+  _globals['_MARKREADREQUEST'].fields_by_name['seq']._loaded_options = None
+  _globals['_MARKREADREQUEST'].fields_by_name['seq']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_LISTHEADSREQUEST'].fields_by_name['user_id']._loaded_options = None
   _globals['_LISTHEADSREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H\004\"\002 \000'
+  _globals['_RECORDDELIVEREDREQUEST'].fields_by_name['marks']._loaded_options = None
+  _globals['_RECORDDELIVEREDREQUEST'].fields_by_name['marks']._serialized_options = b'\272H\006\222\001\003\020\200\010'
   _globals['_CONVERSATIONSERVICE']._loaded_options = None
   _globals['_CONVERSATIONSERVICE']._serialized_options = b'\242\221&\013\010\001\020\001\032\005logic'
+  _globals['_CONVERSATIONSERVICE'].methods_by_name['ListConversations']._loaded_options = None
+  _globals['_CONVERSATIONSERVICE'].methods_by_name['ListConversations']._serialized_options = b'\220\002\001\362\221&\007\010\0028\220N@\003\202\323\344\223\002\023\022\021/v1/conversations'
+  _globals['_CONVERSATIONSERVICE'].methods_by_name['GetConversation']._loaded_options = None
+  _globals['_CONVERSATIONSERVICE'].methods_by_name['GetConversation']._serialized_options = b'\220\002\001\362\221&\007\010\0028\210\'@\003\202\323\344\223\002%\022#/v1/conversations/{conversation_id}'
+  _globals['_CONVERSATIONSERVICE'].methods_by_name['MarkRead']._loaded_options = None
+  _globals['_CONVERSATIONSERVICE'].methods_by_name['MarkRead']._serialized_options = b'\220\002\002\362\221&\017\010\002\"\004mark8\220N@\003P\001\202\323\344\223\002-\"(/v1/conversations/{conversation_id}:read:\001*'
   _globals['_CONVERSATIONSERVICE'].methods_by_name['ListHeads']._loaded_options = None
   _globals['_CONVERSATIONSERVICE'].methods_by_name['ListHeads']._serialized_options = b'\220\002\001\362\221&\007\010\0038\210\'@\003'
-  _globals['_LISTHEADSREQUEST']._serialized_start=135
-  _globals['_LISTHEADSREQUEST']._serialized_end=187
-  _globals['_LISTHEADSRESPONSE']._serialized_start=189
-  _globals['_LISTHEADSRESPONSE']._serialized_end=249
-  _globals['_CONVERSATIONSERVICE']._serialized_start=252
-  _globals['_CONVERSATIONSERVICE']._serialized_end=382
+  _globals['_CONVERSATIONSERVICE'].methods_by_name['RecordDelivered']._loaded_options = None
+  _globals['_CONVERSATIONSERVICE'].methods_by_name['RecordDelivered']._serialized_options = b'\220\002\002\362\221&\t\010\0038\210\'@\003P\001'
+  _globals['_LISTCONVERSATIONSREQUEST']._serialized_start=197
+  _globals['_LISTCONVERSATIONSREQUEST']._serialized_end=305
+  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_start=308
+  _globals['_LISTCONVERSATIONSRESPONSE']._serialized_end=440
+  _globals['_GETCONVERSATIONREQUEST']._serialized_start=442
+  _globals['_GETCONVERSATIONREQUEST']._serialized_end=519
+  _globals['_GETCONVERSATIONRESPONSE']._serialized_start=521
+  _globals['_GETCONVERSATIONRESPONSE']._serialized_end=609
+  _globals['_MARKREADREQUEST']._serialized_start=611
+  _globals['_MARKREADREQUEST']._serialized_end=708
+  _globals['_MARKREADRESPONSE']._serialized_start=710
+  _globals['_MARKREADRESPONSE']._serialized_end=790
+  _globals['_LISTHEADSREQUEST']._serialized_start=792
+  _globals['_LISTHEADSREQUEST']._serialized_end=844
+  _globals['_LISTHEADSRESPONSE']._serialized_start=847
+  _globals['_LISTHEADSRESPONSE']._serialized_end=1066
+  _globals['_LISTHEADSRESPONSE_ROOMMEMBERSHIP']._serialized_start=978
+  _globals['_LISTHEADSRESPONSE_ROOMMEMBERSHIP']._serialized_end=1066
+  _globals['_RECORDDELIVEREDREQUEST']._serialized_start=1069
+  _globals['_RECORDDELIVEREDREQUEST']._serialized_end=1260
+  _globals['_RECORDDELIVEREDREQUEST_MARK']._serialized_start=1170
+  _globals['_RECORDDELIVEREDREQUEST_MARK']._serialized_end=1260
+  _globals['_RECORDDELIVEREDRESPONSE']._serialized_start=1262
+  _globals['_RECORDDELIVEREDRESPONSE']._serialized_end=1287
+  _globals['_CONVERSATIONSERVICE']._serialized_start=1290
+  _globals['_CONVERSATIONSERVICE']._serialized_end=1977
 # @@protoc_insertion_point(module_scope)

@@ -35,10 +35,30 @@ class ConversationServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.ListConversations = channel.unary_unary(
+                '/im.logic.v1.ConversationService/ListConversations',
+                request_serializer=im_dot_logic_dot_v1_dot_conversation__service__pb2.ListConversationsRequest.SerializeToString,
+                response_deserializer=im_dot_logic_dot_v1_dot_conversation__service__pb2.ListConversationsResponse.FromString,
+                _registered_method=True)
+        self.GetConversation = channel.unary_unary(
+                '/im.logic.v1.ConversationService/GetConversation',
+                request_serializer=im_dot_logic_dot_v1_dot_conversation__service__pb2.GetConversationRequest.SerializeToString,
+                response_deserializer=im_dot_logic_dot_v1_dot_conversation__service__pb2.GetConversationResponse.FromString,
+                _registered_method=True)
+        self.MarkRead = channel.unary_unary(
+                '/im.logic.v1.ConversationService/MarkRead',
+                request_serializer=im_dot_logic_dot_v1_dot_conversation__service__pb2.MarkReadRequest.SerializeToString,
+                response_deserializer=im_dot_logic_dot_v1_dot_conversation__service__pb2.MarkReadResponse.FromString,
+                _registered_method=True)
         self.ListHeads = channel.unary_unary(
                 '/im.logic.v1.ConversationService/ListHeads',
                 request_serializer=im_dot_logic_dot_v1_dot_conversation__service__pb2.ListHeadsRequest.SerializeToString,
                 response_deserializer=im_dot_logic_dot_v1_dot_conversation__service__pb2.ListHeadsResponse.FromString,
+                _registered_method=True)
+        self.RecordDelivered = channel.unary_unary(
+                '/im.logic.v1.ConversationService/RecordDelivered',
+                request_serializer=im_dot_logic_dot_v1_dot_conversation__service__pb2.RecordDeliveredRequest.SerializeToString,
+                response_deserializer=im_dot_logic_dot_v1_dot_conversation__service__pb2.RecordDeliveredResponse.FromString,
                 _registered_method=True)
 
 
@@ -46,9 +66,39 @@ class ConversationServiceServicer:
     """Conversations of a user.
     """
 
+    def ListConversations(self, request, context):
+        """The caller's conversations, the one with the latest event first. Errors: PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetConversation(self, request, context):
+        """One conversation of the caller's. Errors: CONVERSATION_NOT_FOUND, NOT_A_MEMBER.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MarkRead(self, request, context):
+        """Moves the caller's read mark ahead, never back; their other devices hear of it, and in a private
+        conversation the other user too. Errors: CONVERSATION_NOT_FOUND, NOT_A_MEMBER, RECOVERING.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListHeads(self, request, context):
-        """Last positions of a user's most recent conversations, newest first; for the connection gateways.
-        Errors: USER_NOT_FOUND.
+        """Last positions of a user's most recent conversations, newest first, and all their rooms; for the
+        connection gateways. Errors: USER_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordDelivered(self, request, context):
+        """Notes how far devices have received in private conversations; for the connection gateways. A mark that
+        is not ahead of the known one, or is in a room, changes nothing. Errors: RECOVERING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -57,10 +107,30 @@ class ConversationServiceServicer:
 
 def add_ConversationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'ListConversations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListConversations,
+                    request_deserializer=im_dot_logic_dot_v1_dot_conversation__service__pb2.ListConversationsRequest.FromString,
+                    response_serializer=im_dot_logic_dot_v1_dot_conversation__service__pb2.ListConversationsResponse.SerializeToString,
+            ),
+            'GetConversation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetConversation,
+                    request_deserializer=im_dot_logic_dot_v1_dot_conversation__service__pb2.GetConversationRequest.FromString,
+                    response_serializer=im_dot_logic_dot_v1_dot_conversation__service__pb2.GetConversationResponse.SerializeToString,
+            ),
+            'MarkRead': grpc.unary_unary_rpc_method_handler(
+                    servicer.MarkRead,
+                    request_deserializer=im_dot_logic_dot_v1_dot_conversation__service__pb2.MarkReadRequest.FromString,
+                    response_serializer=im_dot_logic_dot_v1_dot_conversation__service__pb2.MarkReadResponse.SerializeToString,
+            ),
             'ListHeads': grpc.unary_unary_rpc_method_handler(
                     servicer.ListHeads,
                     request_deserializer=im_dot_logic_dot_v1_dot_conversation__service__pb2.ListHeadsRequest.FromString,
                     response_serializer=im_dot_logic_dot_v1_dot_conversation__service__pb2.ListHeadsResponse.SerializeToString,
+            ),
+            'RecordDelivered': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordDelivered,
+                    request_deserializer=im_dot_logic_dot_v1_dot_conversation__service__pb2.RecordDeliveredRequest.FromString,
+                    response_serializer=im_dot_logic_dot_v1_dot_conversation__service__pb2.RecordDeliveredResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -73,6 +143,87 @@ def add_ConversationServiceServicer_to_server(servicer, server):
 class ConversationService:
     """Conversations of a user.
     """
+
+    @staticmethod
+    def ListConversations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/im.logic.v1.ConversationService/ListConversations',
+            im_dot_logic_dot_v1_dot_conversation__service__pb2.ListConversationsRequest.SerializeToString,
+            im_dot_logic_dot_v1_dot_conversation__service__pb2.ListConversationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetConversation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/im.logic.v1.ConversationService/GetConversation',
+            im_dot_logic_dot_v1_dot_conversation__service__pb2.GetConversationRequest.SerializeToString,
+            im_dot_logic_dot_v1_dot_conversation__service__pb2.GetConversationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MarkRead(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/im.logic.v1.ConversationService/MarkRead',
+            im_dot_logic_dot_v1_dot_conversation__service__pb2.MarkReadRequest.SerializeToString,
+            im_dot_logic_dot_v1_dot_conversation__service__pb2.MarkReadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def ListHeads(request,
@@ -91,6 +242,33 @@ class ConversationService:
             '/im.logic.v1.ConversationService/ListHeads',
             im_dot_logic_dot_v1_dot_conversation__service__pb2.ListHeadsRequest.SerializeToString,
             im_dot_logic_dot_v1_dot_conversation__service__pb2.ListHeadsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordDelivered(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/im.logic.v1.ConversationService/RecordDelivered',
+            im_dot_logic_dot_v1_dot_conversation__service__pb2.RecordDeliveredRequest.SerializeToString,
+            im_dot_logic_dot_v1_dot_conversation__service__pb2.RecordDeliveredResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -33,9 +33,21 @@ class ConversationServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ConversationServiceAsyncStub: ...
+    ListConversations: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ListConversationsRequest, _conversation_service_pb2.ListConversationsResponse]
+    """The caller's conversations, the one with the latest event first. Errors: PAGE_TOKEN_INVALID."""
+    GetConversation: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.GetConversationRequest, _conversation_service_pb2.GetConversationResponse]
+    """One conversation of the caller's. Errors: CONVERSATION_NOT_FOUND, NOT_A_MEMBER."""
+    MarkRead: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.MarkReadRequest, _conversation_service_pb2.MarkReadResponse]
+    """Moves the caller's read mark ahead, never back; their other devices hear of it, and in a private
+    conversation the other user too. Errors: CONVERSATION_NOT_FOUND, NOT_A_MEMBER, RECOVERING.
+    """
     ListHeads: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ListHeadsRequest, _conversation_service_pb2.ListHeadsResponse]
-    """Last positions of a user's most recent conversations, newest first; for the connection gateways.
-    Errors: USER_NOT_FOUND.
+    """Last positions of a user's most recent conversations, newest first, and all their rooms; for the
+    connection gateways. Errors: USER_NOT_FOUND.
+    """
+    RecordDelivered: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.RecordDeliveredRequest, _conversation_service_pb2.RecordDeliveredResponse]
+    """Notes how far devices have received in private conversations; for the connection gateways. A mark that
+    is not ahead of the known one, or is in a room, changes nothing. Errors: RECOVERING.
     """
 
 @_typing.type_check_only
@@ -43,13 +55,51 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     """Conversations of a user."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
+    ListConversations: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ListConversationsRequest, _conversation_service_pb2.ListConversationsResponse]  # type: ignore[assignment]
+    """The caller's conversations, the one with the latest event first. Errors: PAGE_TOKEN_INVALID."""
+    GetConversation: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.GetConversationRequest, _conversation_service_pb2.GetConversationResponse]  # type: ignore[assignment]
+    """One conversation of the caller's. Errors: CONVERSATION_NOT_FOUND, NOT_A_MEMBER."""
+    MarkRead: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.MarkReadRequest, _conversation_service_pb2.MarkReadResponse]  # type: ignore[assignment]
+    """Moves the caller's read mark ahead, never back; their other devices hear of it, and in a private
+    conversation the other user too. Errors: CONVERSATION_NOT_FOUND, NOT_A_MEMBER, RECOVERING.
+    """
     ListHeads: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ListHeadsRequest, _conversation_service_pb2.ListHeadsResponse]  # type: ignore[assignment]
-    """Last positions of a user's most recent conversations, newest first; for the connection gateways.
-    Errors: USER_NOT_FOUND.
+    """Last positions of a user's most recent conversations, newest first, and all their rooms; for the
+    connection gateways. Errors: USER_NOT_FOUND.
+    """
+    RecordDelivered: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.RecordDeliveredRequest, _conversation_service_pb2.RecordDeliveredResponse]  # type: ignore[assignment]
+    """Notes how far devices have received in private conversations; for the connection gateways. A mark that
+    is not ahead of the known one, or is in a room, changes nothing. Errors: RECOVERING.
     """
 
 class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Conversations of a user."""
+
+    @_abc_1.abstractmethod
+    def ListConversations(
+        self,
+        request: _conversation_service_pb2.ListConversationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.ListConversationsResponse, _abc.Awaitable[_conversation_service_pb2.ListConversationsResponse]]:
+        """The caller's conversations, the one with the latest event first. Errors: PAGE_TOKEN_INVALID."""
+
+    @_abc_1.abstractmethod
+    def GetConversation(
+        self,
+        request: _conversation_service_pb2.GetConversationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.GetConversationResponse, _abc.Awaitable[_conversation_service_pb2.GetConversationResponse]]:
+        """One conversation of the caller's. Errors: CONVERSATION_NOT_FOUND, NOT_A_MEMBER."""
+
+    @_abc_1.abstractmethod
+    def MarkRead(
+        self,
+        request: _conversation_service_pb2.MarkReadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.MarkReadResponse, _abc.Awaitable[_conversation_service_pb2.MarkReadResponse]]:
+        """Moves the caller's read mark ahead, never back; their other devices hear of it, and in a private
+        conversation the other user too. Errors: CONVERSATION_NOT_FOUND, NOT_A_MEMBER, RECOVERING.
+        """
 
     @_abc_1.abstractmethod
     def ListHeads(
@@ -57,8 +107,18 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _conversation_service_pb2.ListHeadsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_conversation_service_pb2.ListHeadsResponse, _abc.Awaitable[_conversation_service_pb2.ListHeadsResponse]]:
-        """Last positions of a user's most recent conversations, newest first; for the connection gateways.
-        Errors: USER_NOT_FOUND.
+        """Last positions of a user's most recent conversations, newest first, and all their rooms; for the
+        connection gateways. Errors: USER_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def RecordDelivered(
+        self,
+        request: _conversation_service_pb2.RecordDeliveredRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.RecordDeliveredResponse, _abc.Awaitable[_conversation_service_pb2.RecordDeliveredResponse]]:
+        """Notes how far devices have received in private conversations; for the connection gateways. A mark that
+        is not ahead of the known one, or is in a room, changes nothing. Errors: RECOVERING.
         """
 
 def add_ConversationServiceServicer_to_server(servicer: ConversationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -17,10 +17,42 @@ CONVERSATION_SERVICE = Service(
     methods=(
         Method(
             service="im.logic.v1.ConversationService",
+            name="ListConversations",
+            attribute="list_conversations",
+            request=conversation_service_pb2.ListConversationsRequest,
+            response=conversation_service_pb2.ListConversationsResponse,
+            policy=Policy(auth=Auth.USER, deadline=10.0, retry=Retry.SAFE),
+        ),
+        Method(
+            service="im.logic.v1.ConversationService",
+            name="GetConversation",
+            attribute="get_conversation",
+            request=conversation_service_pb2.GetConversationRequest,
+            response=conversation_service_pb2.GetConversationResponse,
+            policy=Policy(auth=Auth.USER, deadline=5.0, retry=Retry.SAFE),
+        ),
+        Method(
+            service="im.logic.v1.ConversationService",
+            name="MarkRead",
+            attribute="mark_read",
+            request=conversation_service_pb2.MarkReadRequest,
+            response=conversation_service_pb2.MarkReadResponse,
+            policy=Policy(auth=Auth.USER, rate="mark", deadline=10.0, retry=Retry.SAFE),
+        ),
+        Method(
+            service="im.logic.v1.ConversationService",
             name="ListHeads",
             attribute="list_heads",
             request=conversation_service_pb2.ListHeadsRequest,
             response=conversation_service_pb2.ListHeadsResponse,
+            policy=Policy(auth=Auth.SERVICE, deadline=5.0, retry=Retry.SAFE),
+        ),
+        Method(
+            service="im.logic.v1.ConversationService",
+            name="RecordDelivered",
+            attribute="record_delivered",
+            request=conversation_service_pb2.RecordDeliveredRequest,
+            response=conversation_service_pb2.RecordDeliveredResponse,
             policy=Policy(auth=Auth.SERVICE, deadline=5.0, retry=Retry.SAFE),
         ),
     ),
@@ -30,13 +62,50 @@ CONVERSATION_SERVICE = Service(
 class ConversationService(Protocol):
     """Conversations of a user."""
 
+    async def list_conversations(
+        self,
+        request: conversation_service_pb2.ListConversationsRequest,
+        context: Context,
+    ) -> conversation_service_pb2.ListConversationsResponse:
+        """The caller's conversations, the one with the latest event first. Errors: PAGE_TOKEN_INVALID."""
+        ...
+
+    async def get_conversation(
+        self,
+        request: conversation_service_pb2.GetConversationRequest,
+        context: Context,
+    ) -> conversation_service_pb2.GetConversationResponse:
+        """One conversation of the caller's. Errors: CONVERSATION_NOT_FOUND, NOT_A_MEMBER."""
+        ...
+
+    async def mark_read(
+        self,
+        request: conversation_service_pb2.MarkReadRequest,
+        context: Context,
+    ) -> conversation_service_pb2.MarkReadResponse:
+        """Moves the caller's read mark ahead, never back; their other devices hear of it, and in a private
+        conversation the other user too. Errors: CONVERSATION_NOT_FOUND, NOT_A_MEMBER, RECOVERING.
+        """
+        ...
+
     async def list_heads(
         self,
         request: conversation_service_pb2.ListHeadsRequest,
         context: Context,
     ) -> conversation_service_pb2.ListHeadsResponse:
-        """Last positions of a user's most recent conversations, newest first; for the connection gateways.
-        Errors: USER_NOT_FOUND.
+        """Last positions of a user's most recent conversations, newest first, and all their rooms; for the
+        connection gateways. Errors: USER_NOT_FOUND.
+        """
+        ...
+
+    async def record_delivered(
+        self,
+        request: conversation_service_pb2.RecordDeliveredRequest,
+        context: Context,
+    ) -> conversation_service_pb2.RecordDeliveredResponse:
+        """Notes how far devices have received in private conversations; for the connection gateways. A mark
+        that
+        is not ahead of the known one, or is in a room, changes nothing. Errors: RECOVERING.
         """
         ...
 
@@ -47,14 +116,62 @@ class ConversationServiceClient:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
 
+    async def list_conversations(
+        self,
+        request: conversation_service_pb2.ListConversationsRequest,
+        options: CallOptions = DEFAULT_OPTIONS,
+    ) -> conversation_service_pb2.ListConversationsResponse:
+        return await self._channel.unary(
+            CONVERSATION_SERVICE.methods[0],
+            request,
+            conversation_service_pb2.ListConversationsResponse,
+            options,
+        )
+
+    async def get_conversation(
+        self,
+        request: conversation_service_pb2.GetConversationRequest,
+        options: CallOptions = DEFAULT_OPTIONS,
+    ) -> conversation_service_pb2.GetConversationResponse:
+        return await self._channel.unary(
+            CONVERSATION_SERVICE.methods[1],
+            request,
+            conversation_service_pb2.GetConversationResponse,
+            options,
+        )
+
+    async def mark_read(
+        self,
+        request: conversation_service_pb2.MarkReadRequest,
+        options: CallOptions = DEFAULT_OPTIONS,
+    ) -> conversation_service_pb2.MarkReadResponse:
+        return await self._channel.unary(
+            CONVERSATION_SERVICE.methods[2],
+            request,
+            conversation_service_pb2.MarkReadResponse,
+            options,
+        )
+
     async def list_heads(
         self,
         request: conversation_service_pb2.ListHeadsRequest,
         options: CallOptions = DEFAULT_OPTIONS,
     ) -> conversation_service_pb2.ListHeadsResponse:
         return await self._channel.unary(
-            CONVERSATION_SERVICE.methods[0],
+            CONVERSATION_SERVICE.methods[3],
             request,
             conversation_service_pb2.ListHeadsResponse,
+            options,
+        )
+
+    async def record_delivered(
+        self,
+        request: conversation_service_pb2.RecordDeliveredRequest,
+        options: CallOptions = DEFAULT_OPTIONS,
+    ) -> conversation_service_pb2.RecordDeliveredResponse:
+        return await self._channel.unary(
+            CONVERSATION_SERVICE.methods[4],
+            request,
+            conversation_service_pb2.RecordDeliveredResponse,
             options,
         )

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from im.logic.v1 import room_pb2 as im_dot_logic_dot_v1_dot_room__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19im/logic/v1/message.proto\x12\x0bim.logic.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbd\x02\n\x07Message\x12\x0e\n\x02id\x18\x01 \x01(\x03R\x02id\x12\'\n\x0f\x63onversation_id\x18\x02 \x01(\tR\x0e\x63onversationId\x12\x14\n\x05\x65poch\x18\x03 \x01(\x03R\x05\x65poch\x12\x10\n\x03seq\x18\x04 \x01(\x03R\x03seq\x12\x1b\n\tsender_id\x18\x05 \x01(\x03R\x08senderId\x12*\n\x11\x63lient_message_id\x18\x06 \x01(\tR\x0f\x63lientMessageId\x12\x17\n\x04text\x18\x07 \x01(\tB\x03\x80\x01\x01R\x04text\x12\x39\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x34\n\ttombstone\x18\t \x01(\x0b\x32\x16.im.logic.v1.TombstoneR\ttombstone\".\n\tTombstone\x12!\n\x0c\x64uplicate_of\x18\x01 \x01(\x03R\x0b\x64uplicateOf\"W\n\x04Head\x12\'\n\x0f\x63onversation_id\x18\x01 \x01(\tR\x0e\x63onversationId\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\x12\x10\n\x03seq\x18\x03 \x01(\x03R\x03seqb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19im/logic/v1/message.proto\x12\x0bim.logic.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16im/logic/v1/room.proto\"\xe9\x02\n\x07Message\x12\x0e\n\x02id\x18\x01 \x01(\x03R\x02id\x12\'\n\x0f\x63onversation_id\x18\x02 \x01(\tR\x0e\x63onversationId\x12\x14\n\x05\x65poch\x18\x03 \x01(\x03R\x05\x65poch\x12\x10\n\x03seq\x18\x04 \x01(\x03R\x03seq\x12\x1b\n\tsender_id\x18\x05 \x01(\x03R\x08senderId\x12*\n\x11\x63lient_message_id\x18\x06 \x01(\tR\x0f\x63lientMessageId\x12\x17\n\x04text\x18\x07 \x01(\tB\x03\x80\x01\x01R\x04text\x12\x39\n\ncreated_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x34\n\ttombstone\x18\t \x01(\x0b\x32\x16.im.logic.v1.TombstoneR\ttombstone\x12*\n\x04room\x18\n \x01(\x0b\x32\x16.im.logic.v1.RoomEventR\x04room\".\n\tTombstone\x12!\n\x0c\x64uplicate_of\x18\x01 \x01(\x03R\x0b\x64uplicateOf\"\x82\x02\n\x04Head\x12\'\n\x0f\x63onversation_id\x18\x01 \x01(\tR\x0e\x63onversationId\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\x12\x10\n\x03seq\x18\x03 \x01(\x03R\x03seq\x12\x1b\n\tfirst_seq\x18\x04 \x01(\x03R\x08\x66irstSeq\x12\x1f\n\x0b\x64urable_seq\x18\x05 \x01(\x03R\ndurableSeq\x12\x19\n\x08read_seq\x18\x06 \x01(\x03R\x07readSeq\x12,\n\x12peer_delivered_seq\x18\x07 \x01(\x03R\x10peerDeliveredSeq\x12\"\n\rpeer_read_seq\x18\x08 \x01(\x03R\x0bpeerReadSeqb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,10 +35,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MESSAGE'].fields_by_name['text']._loaded_options = None
   _globals['_MESSAGE'].fields_by_name['text']._serialized_options = b'\200\001\001'
-  _globals['_MESSAGE']._serialized_start=76
-  _globals['_MESSAGE']._serialized_end=393
-  _globals['_TOMBSTONE']._serialized_start=395
-  _globals['_TOMBSTONE']._serialized_end=441
-  _globals['_HEAD']._serialized_start=443
-  _globals['_HEAD']._serialized_end=530
+  _globals['_MESSAGE']._serialized_start=100
+  _globals['_MESSAGE']._serialized_end=461
+  _globals['_TOMBSTONE']._serialized_start=463
+  _globals['_TOMBSTONE']._serialized_end=509
+  _globals['_HEAD']._serialized_start=512
+  _globals['_HEAD']._serialized_end=770
 # @@protoc_insertion_point(module_scope)

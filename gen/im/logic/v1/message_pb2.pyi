@@ -6,6 +6,7 @@ isort:skip_file
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from im.logic.v1 import room_pb2 as _room_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -32,10 +33,11 @@ class Message(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
     TOMBSTONE_FIELD_NUMBER: _builtins.int
+    ROOM_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Snowflake id, unique in the deployment."""
     conversation_id: _builtins.str
-    """`dm.<lower user id>.<higher user id>` for a private conversation."""
+    """`dm.<lower user id>.<higher user id>` for a private conversation, `room.<room id>` for a room."""
     epoch: _builtins.int
     """Epoch in which `seq` holds."""
     seq: _builtins.int
@@ -54,6 +56,10 @@ class Message(_message.Message):
     def tombstone(self) -> Global___Tombstone:
         """Set where a message holds its number but has no content."""
 
+    @_builtins.property
+    def room(self) -> _room_pb2.RoomEvent:
+        """Set where the number belongs to a change of the room; there is no text then."""
+
     def __init__(
         self,
         *,
@@ -66,10 +72,11 @@ class Message(_message.Message):
         text: _builtins.str = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
         tombstone: Global___Tombstone | None = ...,
+        room: _room_pb2.RoomEvent | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "tombstone", b"tombstone"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "room", b"room", "tombstone", b"tombstone"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_message_id", b"client_message_id", "conversation_id", b"conversation_id", "created_at", b"created_at", "epoch", b"epoch", "id", b"id", "sender_id", b"sender_id", "seq", b"seq", "text", b"text", "tombstone", b"tombstone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_message_id", b"client_message_id", "conversation_id", b"conversation_id", "created_at", b"created_at", "epoch", b"epoch", "id", b"id", "room", b"room", "sender_id", b"sender_id", "seq", b"seq", "text", b"text", "tombstone", b"tombstone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -99,29 +106,49 @@ Global___Tombstone: _TypeAlias = Tombstone  # noqa: Y015
 
 @_typing.final
 class Head(_message.Message):
-    """The last position of a conversation."""
+    """The last position of a conversation, and how far its members have come, as one of them sees it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     CONVERSATION_ID_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     SEQ_FIELD_NUMBER: _builtins.int
+    FIRST_SEQ_FIELD_NUMBER: _builtins.int
+    DURABLE_SEQ_FIELD_NUMBER: _builtins.int
+    READ_SEQ_FIELD_NUMBER: _builtins.int
+    PEER_DELIVERED_SEQ_FIELD_NUMBER: _builtins.int
+    PEER_READ_SEQ_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
     """The conversation."""
     epoch: _builtins.int
     """Its present epoch."""
     seq: _builtins.int
     """Its highest number."""
+    first_seq: _builtins.int
+    """Lowest number that this member may read."""
+    durable_seq: _builtins.int
+    """Up to here everything is in the database."""
+    read_seq: _builtins.int
+    """Up to here this member has read. Who sends has read what was before."""
+    peer_delivered_seq: _builtins.int
+    """Up to here a device of the other user has received; private conversations only."""
+    peer_read_seq: _builtins.int
+    """Up to here the other user has read; private conversations only."""
     def __init__(
         self,
         *,
         conversation_id: _builtins.str = ...,
         epoch: _builtins.int = ...,
         seq: _builtins.int = ...,
+        first_seq: _builtins.int = ...,
+        durable_seq: _builtins.int = ...,
+        read_seq: _builtins.int = ...,
+        peer_delivered_seq: _builtins.int = ...,
+        peer_read_seq: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "epoch", b"epoch", "seq", b"seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "durable_seq", b"durable_seq", "epoch", b"epoch", "first_seq", b"first_seq", "peer_delivered_seq", b"peer_delivered_seq", "peer_read_seq", b"peer_read_seq", "read_seq", b"read_seq", "seq", b"seq"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -29,7 +29,7 @@ from im.logic.v1 import message_pb2 as im_dot_logic_dot_v1_dot_message__pb2
 from im.logic.v1 import rung_pb2 as im_dot_logic_dot_v1_dot_rung__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!im/logic/v1/message_service.proto\x12\x0bim.logic.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x16idiom/v1/options.proto\x1a\x19im/logic/v1/message.proto\x1a\x16im/logic/v1/rung.proto\"\xc2\x01\n\x12SendMessageRequest\x12\x36\n\x11\x63lient_message_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x0f\x63lientMessageId\x12\'\n\nto_user_id\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00H\x00R\x08toUserId\x12\"\n\x04text\x18\x03 \x01(\tB\x0e\x80\x01\x01\xbaH\x08r\x06\x10\x01(\x80\x80\x01R\x04text\x12\x16\n\x06resend\x18\x04 \x01(\x08R\x06resendB\x0f\n\x06target\x12\x05\xbaH\x02\x08\x01\"n\n\x13SendMessageResponse\x12.\n\x07message\x18\x01 \x01(\x0b\x32\x14.im.logic.v1.MessageR\x07message\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x11.im.logic.v1.RungR\x05state\"\xe8\x01\n\x13ListMessagesRequest\x12\x33\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x0e\x63onversationId\x12)\n\tafter_seq\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00R\x08\x61\x66terSeq\x88\x01\x01\x12+\n\nbefore_seq\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x01R\tbeforeSeq\x88\x01\x01\x12\'\n\tpage_size\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xc8\x01(\x00R\x08pageSizeB\x0c\n\n_after_seqB\r\n\x0b_before_seq\"\x83\x01\n\x14ListMessagesResponse\x12\x30\n\x08messages\x18\x01 \x03(\x0b\x32\x14.im.logic.v1.MessageR\x08messages\x12%\n\x04head\x18\x02 \x01(\x0b\x32\x11.im.logic.v1.HeadR\x04head\x12\x12\n\x04more\x18\x03 \x01(\x08R\x04more2\xf1\x02\n\x0eMessageService\x12\xb3\x01\n\x0bSendMessage\x12\x1f.im.logic.v1.SendMessageRequest\x1a .im.logic.v1.SendMessageResponse\"a\x90\x02\x02\xf2\x91&4\x08\x02\"\x04send(\x01\x32\nto_user_id8\x90N@\x03H\x80\x80\x04P\x01Z\x11\x63lient_message_id\x82\xd3\xe4\x93\x02 \"\x0c/v1/messages:\x01*Z\r\"\x08/message:\x01*\x12\x97\x01\n\x0cListMessages\x12 .im.logic.v1.ListMessagesRequest\x1a!.im.logic.v1.ListMessagesResponse\"B\x90\x02\x01\xf2\x91&\x07\x08\x02\x38\x90N@\x03\x82\xd3\xe4\x93\x02.\x12,/v1/conversations/{conversation_id}/messages\x1a\x0f\xa2\x91&\x0b\x08\x01\x10\x01\x1a\x05logicb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!im/logic/v1/message_service.proto\x12\x0bim.logic.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x16idiom/v1/options.proto\x1a\x19im/logic/v1/message.proto\x1a\x16im/logic/v1/rung.proto\"\xa2\x02\n\x12SendMessageRequest\x12\x36\n\x11\x63lient_message_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x0f\x63lientMessageId\x12\'\n\nto_user_id\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00H\x00R\x08toUserId\x12\"\n\x07room_id\x18\x05 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00H\x00R\x06roomId\x12\"\n\x04text\x18\x03 \x01(\tB\x0e\x80\x01\x01\xbaH\x08r\x06\x10\x01(\x80\x80\x01R\x04text\x12\x16\n\x06resend\x18\x04 \x01(\x08R\x06resend\x12:\n\x08wait_for\x18\x06 \x01(\x0e\x32\x11.im.logic.v1.RungB\x0c\xbaH\t\x82\x01\x06\x18\x00\x18\x01\x18\x02R\x07waitForB\x0f\n\x06target\x12\x05\xbaH\x02\x08\x01\"n\n\x13SendMessageResponse\x12.\n\x07message\x18\x01 \x01(\x0b\x32\x14.im.logic.v1.MessageR\x07message\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x11.im.logic.v1.RungR\x05state\"\xe8\x01\n\x13ListMessagesRequest\x12\x33\n\x0f\x63onversation_id\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01R\x0e\x63onversationId\x12)\n\tafter_seq\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00R\x08\x61\x66terSeq\x88\x01\x01\x12+\n\nbefore_seq\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x01R\tbeforeSeq\x88\x01\x01\x12\'\n\tpage_size\x18\x04 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xc8\x01(\x00R\x08pageSizeB\x0c\n\n_after_seqB\r\n\x0b_before_seq\"\x83\x01\n\x14ListMessagesResponse\x12\x30\n\x08messages\x18\x01 \x03(\x0b\x32\x14.im.logic.v1.MessageR\x08messages\x12%\n\x04head\x18\x02 \x01(\x0b\x32\x11.im.logic.v1.HeadR\x04head\x12\x12\n\x04more\x18\x03 \x01(\x08R\x04more2\xf1\x02\n\x0eMessageService\x12\xb3\x01\n\x0bSendMessage\x12\x1f.im.logic.v1.SendMessageRequest\x1a .im.logic.v1.SendMessageResponse\"a\x90\x02\x02\xf2\x91&4\x08\x02\"\x04send(\x01\x32\nto_user_id8\x90N@\x03H\x80\x80\x04P\x01Z\x11\x63lient_message_id\x82\xd3\xe4\x93\x02 \"\x0c/v1/messages:\x01*Z\r\"\x08/message:\x01*\x12\x97\x01\n\x0cListMessages\x12 .im.logic.v1.ListMessagesRequest\x1a!.im.logic.v1.ListMessagesResponse\"B\x90\x02\x01\xf2\x91&\x07\x08\x02\x38\x90N@\x03\x82\xd3\xe4\x93\x02.\x12,/v1/conversations/{conversation_id}/messages\x1a\x0f\xa2\x91&\x0b\x08\x01\x10\x01\x1a\x05logicb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,8 +42,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['client_message_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['to_user_id']._loaded_options = None
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['to_user_id']._serialized_options = b'\272H\004\"\002 \000'
+  _globals['_SENDMESSAGEREQUEST'].fields_by_name['room_id']._loaded_options = None
+  _globals['_SENDMESSAGEREQUEST'].fields_by_name['room_id']._serialized_options = b'\272H\004\"\002 \000'
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['text']._loaded_options = None
   _globals['_SENDMESSAGEREQUEST'].fields_by_name['text']._serialized_options = b'\200\001\001\272H\010r\006\020\001(\200\200\001'
+  _globals['_SENDMESSAGEREQUEST'].fields_by_name['wait_for']._loaded_options = None
+  _globals['_SENDMESSAGEREQUEST'].fields_by_name['wait_for']._serialized_options = b'\272H\t\202\001\006\030\000\030\001\030\002'
   _globals['_LISTMESSAGESREQUEST'].fields_by_name['conversation_id']._loaded_options = None
   _globals['_LISTMESSAGESREQUEST'].fields_by_name['conversation_id']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
   _globals['_LISTMESSAGESREQUEST'].fields_by_name['after_seq']._loaded_options = None
@@ -59,13 +63,13 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MESSAGESERVICE'].methods_by_name['ListMessages']._loaded_options = None
   _globals['_MESSAGESERVICE'].methods_by_name['ListMessages']._serialized_options = b'\220\002\001\362\221&\007\010\0028\220N@\003\202\323\344\223\002.\022,/v1/conversations/{conversation_id}/messages'
   _globals['_SENDMESSAGEREQUEST']._serialized_start=185
-  _globals['_SENDMESSAGEREQUEST']._serialized_end=379
-  _globals['_SENDMESSAGERESPONSE']._serialized_start=381
-  _globals['_SENDMESSAGERESPONSE']._serialized_end=491
-  _globals['_LISTMESSAGESREQUEST']._serialized_start=494
-  _globals['_LISTMESSAGESREQUEST']._serialized_end=726
-  _globals['_LISTMESSAGESRESPONSE']._serialized_start=729
-  _globals['_LISTMESSAGESRESPONSE']._serialized_end=860
-  _globals['_MESSAGESERVICE']._serialized_start=863
-  _globals['_MESSAGESERVICE']._serialized_end=1232
+  _globals['_SENDMESSAGEREQUEST']._serialized_end=475
+  _globals['_SENDMESSAGERESPONSE']._serialized_start=477
+  _globals['_SENDMESSAGERESPONSE']._serialized_end=587
+  _globals['_LISTMESSAGESREQUEST']._serialized_start=590
+  _globals['_LISTMESSAGESREQUEST']._serialized_end=822
+  _globals['_LISTMESSAGESRESPONSE']._serialized_start=825
+  _globals['_LISTMESSAGESRESPONSE']._serialized_end=956
+  _globals['_MESSAGESERVICE']._serialized_start=959
+  _globals['_MESSAGESERVICE']._serialized_end=1328
 # @@protoc_insertion_point(module_scope)

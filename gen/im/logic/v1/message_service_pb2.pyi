@@ -28,29 +28,39 @@ class SendMessageRequest(_message.Message):
 
     CLIENT_MESSAGE_ID_FIELD_NUMBER: _builtins.int
     TO_USER_ID_FIELD_NUMBER: _builtins.int
+    ROOM_ID_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
     RESEND_FIELD_NUMBER: _builtins.int
+    WAIT_FOR_FIELD_NUMBER: _builtins.int
     client_message_id: _builtins.str
     """The sender's own id for the message, stable over retries."""
     to_user_id: _builtins.int
     """The other user of a private conversation, or oneself."""
+    room_id: _builtins.int
+    """A room."""
     text: _builtins.str
     """What it says, up to 16 KiB of UTF-8."""
     resend: _builtins.bool
     """Marks a repetition so late that the first send may be out of the fast window: the database is asked too."""
+    wait_for: _rung_pb2.Rung.ValueType
+    """Answer only when the message has reached this rung, ACCEPTED or DURABLE; unspecified means ACCEPTED. If that
+    takes longer than the call may, the answer says the rung that was reached.
+    """
     def __init__(
         self,
         *,
         client_message_id: _builtins.str = ...,
         to_user_id: _builtins.int = ...,
+        room_id: _builtins.int = ...,
         text: _builtins.str = ...,
         resend: _builtins.bool = ...,
+        wait_for: _rung_pb2.Rung.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target", "to_user_id", b"to_user_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["room_id", b"room_id", "target", b"target", "to_user_id", b"to_user_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_message_id", b"client_message_id", "resend", b"resend", "target", b"target", "text", b"text", "to_user_id", b"to_user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_message_id", b"client_message_id", "resend", b"resend", "room_id", b"room_id", "target", b"target", "text", b"text", "to_user_id", b"to_user_id", "wait_for", b"wait_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["to_user_id"]  # noqa: Y015
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["to_user_id", "room_id"]  # noqa: Y015
     _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
 

@@ -55,14 +55,15 @@ class MessageServiceServicer:
         """Accepts a message: when this returns it has its number and is on disk.
 
         Idempotent within (conversation, sender, client_message_id): the same payload again gives the first result.
-        Errors: USER_NOT_FOUND, CLIENT_MESSAGE_ID_REUSED, RECOVERING.
+        Errors: USER_NOT_FOUND, ROOM_NOT_FOUND, NOT_A_MEMBER, CLIENT_MESSAGE_ID_REUSED, RECOVERING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListMessages(self, request, context):
-        """A contiguous part of a conversation, oldest first.
+        """A contiguous part of a conversation, oldest first. Of a room: what the caller may read of it, by when they
+        came and went and by its history policy.
         Errors: NOT_A_MEMBER, CONVERSATION_NOT_FOUND, HISTORY_INCOMPLETE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -37,10 +37,11 @@ class MessageServiceStub:
     """Accepts a message: when this returns it has its number and is on disk.
 
     Idempotent within (conversation, sender, client_message_id): the same payload again gives the first result.
-    Errors: USER_NOT_FOUND, CLIENT_MESSAGE_ID_REUSED, RECOVERING.
+    Errors: USER_NOT_FOUND, ROOM_NOT_FOUND, NOT_A_MEMBER, CLIENT_MESSAGE_ID_REUSED, RECOVERING.
     """
     ListMessages: _grpc.UnaryUnaryMultiCallable[_message_service_pb2.ListMessagesRequest, _message_service_pb2.ListMessagesResponse]
-    """A contiguous part of a conversation, oldest first.
+    """A contiguous part of a conversation, oldest first. Of a room: what the caller may read of it, by when they
+    came and went and by its history policy.
     Errors: NOT_A_MEMBER, CONVERSATION_NOT_FOUND, HISTORY_INCOMPLETE.
     """
 
@@ -53,10 +54,11 @@ class MessageServiceAsyncStub(MessageServiceStub):
     """Accepts a message: when this returns it has its number and is on disk.
 
     Idempotent within (conversation, sender, client_message_id): the same payload again gives the first result.
-    Errors: USER_NOT_FOUND, CLIENT_MESSAGE_ID_REUSED, RECOVERING.
+    Errors: USER_NOT_FOUND, ROOM_NOT_FOUND, NOT_A_MEMBER, CLIENT_MESSAGE_ID_REUSED, RECOVERING.
     """
     ListMessages: _aio.UnaryUnaryMultiCallable[_message_service_pb2.ListMessagesRequest, _message_service_pb2.ListMessagesResponse]  # type: ignore[assignment]
-    """A contiguous part of a conversation, oldest first.
+    """A contiguous part of a conversation, oldest first. Of a room: what the caller may read of it, by when they
+    came and went and by its history policy.
     Errors: NOT_A_MEMBER, CONVERSATION_NOT_FOUND, HISTORY_INCOMPLETE.
     """
 
@@ -72,7 +74,7 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         """Accepts a message: when this returns it has its number and is on disk.
 
         Idempotent within (conversation, sender, client_message_id): the same payload again gives the first result.
-        Errors: USER_NOT_FOUND, CLIENT_MESSAGE_ID_REUSED, RECOVERING.
+        Errors: USER_NOT_FOUND, ROOM_NOT_FOUND, NOT_A_MEMBER, CLIENT_MESSAGE_ID_REUSED, RECOVERING.
         """
 
     @_abc_1.abstractmethod
@@ -81,7 +83,8 @@ class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _message_service_pb2.ListMessagesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_message_service_pb2.ListMessagesResponse, _abc.Awaitable[_message_service_pb2.ListMessagesResponse]]:
-        """A contiguous part of a conversation, oldest first.
+        """A contiguous part of a conversation, oldest first. Of a room: what the caller may read of it, by when they
+        came and went and by its history policy.
         Errors: NOT_A_MEMBER, CONVERSATION_NOT_FOUND, HISTORY_INCOMPLETE.
         """
 

@@ -56,7 +56,7 @@ class MessageService(Protocol):
 
         Idempotent within (conversation, sender, client_message_id): the same payload again gives the first
         result.
-        Errors: USER_NOT_FOUND, CLIENT_MESSAGE_ID_REUSED, RECOVERING.
+        Errors: USER_NOT_FOUND, ROOM_NOT_FOUND, NOT_A_MEMBER, CLIENT_MESSAGE_ID_REUSED, RECOVERING.
         """
         ...
 
@@ -65,7 +65,9 @@ class MessageService(Protocol):
         request: message_service_pb2.ListMessagesRequest,
         context: Context,
     ) -> message_service_pb2.ListMessagesResponse:
-        """A contiguous part of a conversation, oldest first.
+        """A contiguous part of a conversation, oldest first. Of a room: what the caller may read of it, by
+        when they
+        came and went and by its history policy.
         Errors: NOT_A_MEMBER, CONVERSATION_NOT_FOUND, HISTORY_INCOMPLETE.
         """
         ...

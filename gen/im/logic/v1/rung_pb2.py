@@ -24,13 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16im/logic/v1/rung.proto\x12\x0bim.logic.v1*P\n\x04Rung\x12\x14\n\x10RUNG_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x41\x43\x43\x45PTED\x10\x01\x12\x0b\n\x07\x44URABLE\x10\x02\x12\r\n\tDELIVERED\x10\x03\x12\x08\n\x04READ\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16im/logic/v1/rung.proto\x12\x0bim.logic.v1\"\x87\x01\n\x08Progress\x12\'\n\x0f\x63onversation_id\x18\x01 \x01(\tR\x0e\x63onversationId\x12\x10\n\x03seq\x18\x02 \x01(\x03R\x03seq\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x11.im.logic.v1.RungR\x05state\x12\x17\n\x07user_id\x18\x04 \x01(\x03R\x06userId*P\n\x04Rung\x12\x14\n\x10RUNG_UNSPECIFIED\x10\x00\x12\x0c\n\x08\x41\x43\x43\x45PTED\x10\x01\x12\x0b\n\x07\x44URABLE\x10\x02\x12\r\n\tDELIVERED\x10\x03\x12\x08\n\x04READ\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'im.logic.v1.rung_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RUNG']._serialized_start=39
-  _globals['_RUNG']._serialized_end=119
+  _globals['_RUNG']._serialized_start=177
+  _globals['_RUNG']._serialized_end=257
+  _globals['_PROGRESS']._serialized_start=40
+  _globals['_PROGRESS']._serialized_end=175
 # @@protoc_insertion_point(module_scope)

@@ -4,15 +4,16 @@ isort:skip_file
 """
 
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 10):
-    from typing import TypeAlias as _TypeAlias
+if sys.version_info >= (3, 11):
+    from typing import TypeAlias as _TypeAlias, Never as _Never
 else:
-    from typing_extensions import TypeAlias as _TypeAlias
+    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -28,9 +29,9 @@ class _RungEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rung.ValueType],
     DURABLE: _Rung.ValueType  # 2
     """In the database."""
     DELIVERED: _Rung.ValueType  # 3
-    """On a device of the recipient. Not reported yet."""
+    """On a device of the recipient; in private conversations."""
     READ: _Rung.ValueType  # 4
-    """Seen by the recipient. Not reported yet."""
+    """Seen by the recipient; in private conversations."""
 
 class Rung(_Rung, metaclass=_RungEnumTypeWrapper):
     """How far a message has come. Each rung includes the ones before it.
@@ -43,7 +44,43 @@ ACCEPTED: Rung.ValueType  # 1
 DURABLE: Rung.ValueType  # 2
 """In the database."""
 DELIVERED: Rung.ValueType  # 3
-"""On a device of the recipient. Not reported yet."""
+"""On a device of the recipient; in private conversations."""
 READ: Rung.ValueType  # 4
-"""Seen by the recipient. Not reported yet."""
+"""Seen by the recipient; in private conversations."""
 Global___Rung: _TypeAlias = Rung  # noqa: Y015
+
+@_typing.final
+class Progress(_message.Message):
+    """Everything of a conversation up to a number has reached a rung."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONVERSATION_ID_FIELD_NUMBER: _builtins.int
+    SEQ_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    conversation_id: _builtins.str
+    """The conversation."""
+    seq: _builtins.int
+    """The number."""
+    state: Global___Rung.ValueType
+    """The rung."""
+    user_id: _builtins.int
+    """Who has received or read it: the other user of a private conversation, or, for READ, the user themselves on
+    another device. 0 for DURABLE.
+    """
+    def __init__(
+        self,
+        *,
+        conversation_id: _builtins.str = ...,
+        seq: _builtins.int = ...,
+        state: Global___Rung.ValueType = ...,
+        user_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "seq", b"seq", "state", b"state", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Progress: _TypeAlias = Progress  # noqa: Y015

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16im/logic/v1/user.proto\x12\x0bim.logic.v1\"2\n\x04User\x12\x0e\n\x02id\x18\x01 \x01(\x03R\x02id\x12\x1a\n\x08username\x18\x02 \x01(\tR\x08usernameb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16im/logic/v1/user.proto\x12\x0bim.logic.v1\"k\n\x04User\x12\x0e\n\x02id\x18\x01 \x01(\x03R\x02id\x12\x1a\n\x08username\x18\x02 \x01(\tR\x08username\x12!\n\x0c\x64isplay_name\x18\x03 \x01(\tR\x0b\x64isplayName\x12\x14\n\x05\x61\x62out\x18\x04 \x01(\tR\x05\x61\x62outb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'im.logic.v1.user_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_USER']._serialized_start=39
-  _globals['_USER']._serialized_end=89
+  _globals['_USER']._serialized_end=146
 # @@protoc_insertion_point(module_scope)

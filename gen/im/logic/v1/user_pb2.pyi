@@ -24,19 +24,27 @@ class User(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     USERNAME_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    ABOUT_FIELD_NUMBER: _builtins.int
     id: _builtins.int
     """Snowflake id."""
     username: _builtins.str
     """Unique without regard to case."""
+    display_name: _builtins.str
+    """What they want to be called; empty if they did not say."""
+    about: _builtins.str
+    """What they say about themselves."""
     def __init__(
         self,
         *,
         id: _builtins.int = ...,
         username: _builtins.str = ...,
+        display_name: _builtins.str = ...,
+        about: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "username", b"username"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "display_name", b"display_name", "id", b"id", "username", b"username"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

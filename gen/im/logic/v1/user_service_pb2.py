@@ -28,13 +28,17 @@ from idiom.v1 import options_pb2 as idiom_dot_v1_dot_options__pb2
 from im.logic.v1 import user_pb2 as im_dot_logic_dot_v1_dot_user__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eim/logic/v1/user_service.proto\x12\x0bim.logic.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x16idiom/v1/options.proto\x1a\x16im/logic/v1/user.proto\"\x0e\n\x0cGetMeRequest\"6\n\rGetMeResponse\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x11.im.logic.v1.UserR\x04user\"2\n\x0eGetUserRequest\x12 \n\x07user_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00R\x06userId\"8\n\x0fGetUserResponse\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x11.im.logic.v1.UserR\x04user\";\n\x11LookupUserRequest\x12&\n\x08username\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x08username\";\n\x12LookupUserResponse\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x11.im.logic.v1.UserR\x04user2\xea\x02\n\x0bUserService\x12\x62\n\x05GetMe\x12\x19.im.logic.v1.GetMeRequest\x1a\x1a.im.logic.v1.GetMeResponse\"\"\x90\x02\x01\xf2\x91&\x07\x08\x02\x38\x88\'@\x03\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/users/me\x12o\n\x07GetUser\x12\x1b.im.logic.v1.GetUserRequest\x1a\x1c.im.logic.v1.GetUserResponse\")\x90\x02\x01\xf2\x91&\x07\x08\x02\x38\x88\'@\x03\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/users/{user_id}\x12u\n\nLookupUser\x12\x1e.im.logic.v1.LookupUserRequest\x1a\x1f.im.logic.v1.LookupUserResponse\"&\x90\x02\x01\xf2\x91&\x07\x08\x02\x38\x88\'@\x03\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/users:lookup\x1a\x0f\xa2\x91&\x0b\x08\x01\x10\x01\x1a\x05logicb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eim/logic/v1/user_service.proto\x12\x0bim.logic.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x16idiom/v1/options.proto\x1a\x16im/logic/v1/user.proto\"\x0e\n\x0cGetMeRequest\"6\n\rGetMeResponse\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x11.im.logic.v1.UserR\x04user\"\x83\x01\n\x0fUpdateMeRequest\x12\x30\n\x0c\x64isplay_name\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01H\x00R\x0b\x64isplayName\x88\x01\x01\x12#\n\x05\x61\x62out\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0fH\x01R\x05\x61\x62out\x88\x01\x01\x42\x0f\n\r_display_nameB\x08\n\x06_about\"9\n\x10UpdateMeResponse\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x11.im.logic.v1.UserR\x04user\"2\n\x0eGetUserRequest\x12 \n\x07user_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00R\x06userId\"8\n\x0fGetUserResponse\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x11.im.logic.v1.UserR\x04user\";\n\x11LookupUserRequest\x12&\n\x08username\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x02R\x08username\";\n\x12LookupUserResponse\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x11.im.logic.v1.UserR\x04user2\xde\x03\n\x0bUserService\x12\x62\n\x05GetMe\x12\x19.im.logic.v1.GetMeRequest\x1a\x1a.im.logic.v1.GetMeResponse\"\"\x90\x02\x01\xf2\x91&\x07\x08\x02\x38\x88\'@\x03\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/users/me\x12r\n\x08UpdateMe\x12\x1c.im.logic.v1.UpdateMeRequest\x1a\x1d.im.logic.v1.UpdateMeResponse\")\x90\x02\x02\xf2\x91&\x0b\x08\x02\x38\x88\'H\x80\x80\x01P\x02\x82\xd3\xe4\x93\x02\x11\x32\x0c/v1/users/me:\x01*\x12o\n\x07GetUser\x12\x1b.im.logic.v1.GetUserRequest\x1a\x1c.im.logic.v1.GetUserResponse\")\x90\x02\x01\xf2\x91&\x07\x08\x02\x38\x88\'@\x03\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/users/{user_id}\x12u\n\nLookupUser\x12\x1e.im.logic.v1.LookupUserRequest\x1a\x1f.im.logic.v1.LookupUserResponse\"&\x90\x02\x01\xf2\x91&\x07\x08\x02\x38\x88\'@\x03\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/users:lookup\x1a\x0f\xa2\x91&\x0b\x08\x01\x10\x01\x1a\x05logicb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'im.logic.v1.user_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_UPDATEMEREQUEST'].fields_by_name['display_name']._loaded_options = None
+  _globals['_UPDATEMEREQUEST'].fields_by_name['display_name']._serialized_options = b'\272H\005r\003\030\200\001'
+  _globals['_UPDATEMEREQUEST'].fields_by_name['about']._loaded_options = None
+  _globals['_UPDATEMEREQUEST'].fields_by_name['about']._serialized_options = b'\272H\005r\003\030\320\017'
   _globals['_GETUSERREQUEST'].fields_by_name['user_id']._loaded_options = None
   _globals['_GETUSERREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H\004\"\002 \000'
   _globals['_LOOKUPUSERREQUEST'].fields_by_name['username']._loaded_options = None
@@ -43,6 +47,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USERSERVICE']._serialized_options = b'\242\221&\013\010\001\020\001\032\005logic'
   _globals['_USERSERVICE'].methods_by_name['GetMe']._loaded_options = None
   _globals['_USERSERVICE'].methods_by_name['GetMe']._serialized_options = b'\220\002\001\362\221&\007\010\0028\210\'@\003\202\323\344\223\002\016\022\014/v1/users/me'
+  _globals['_USERSERVICE'].methods_by_name['UpdateMe']._loaded_options = None
+  _globals['_USERSERVICE'].methods_by_name['UpdateMe']._serialized_options = b'\220\002\002\362\221&\013\010\0028\210\'H\200\200\001P\002\202\323\344\223\002\0212\014/v1/users/me:\001*'
   _globals['_USERSERVICE'].methods_by_name['GetUser']._loaded_options = None
   _globals['_USERSERVICE'].methods_by_name['GetUser']._serialized_options = b'\220\002\001\362\221&\007\010\0028\210\'@\003\202\323\344\223\002\025\022\023/v1/users/{user_id}'
   _globals['_USERSERVICE'].methods_by_name['LookupUser']._loaded_options = None
@@ -51,14 +57,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMEREQUEST']._serialized_end=168
   _globals['_GETMERESPONSE']._serialized_start=170
   _globals['_GETMERESPONSE']._serialized_end=224
-  _globals['_GETUSERREQUEST']._serialized_start=226
-  _globals['_GETUSERREQUEST']._serialized_end=276
-  _globals['_GETUSERRESPONSE']._serialized_start=278
-  _globals['_GETUSERRESPONSE']._serialized_end=334
-  _globals['_LOOKUPUSERREQUEST']._serialized_start=336
-  _globals['_LOOKUPUSERREQUEST']._serialized_end=395
-  _globals['_LOOKUPUSERRESPONSE']._serialized_start=397
-  _globals['_LOOKUPUSERRESPONSE']._serialized_end=456
-  _globals['_USERSERVICE']._serialized_start=459
-  _globals['_USERSERVICE']._serialized_end=821
+  _globals['_UPDATEMEREQUEST']._serialized_start=227
+  _globals['_UPDATEMEREQUEST']._serialized_end=358
+  _globals['_UPDATEMERESPONSE']._serialized_start=360
+  _globals['_UPDATEMERESPONSE']._serialized_end=417
+  _globals['_GETUSERREQUEST']._serialized_start=419
+  _globals['_GETUSERREQUEST']._serialized_end=469
+  _globals['_GETUSERRESPONSE']._serialized_start=471
+  _globals['_GETUSERRESPONSE']._serialized_end=527
+  _globals['_LOOKUPUSERREQUEST']._serialized_start=529
+  _globals['_LOOKUPUSERREQUEST']._serialized_end=588
+  _globals['_LOOKUPUSERRESPONSE']._serialized_start=590
+  _globals['_LOOKUPUSERRESPONSE']._serialized_end=649
+  _globals['_USERSERVICE']._serialized_start=652
+  _globals['_USERSERVICE']._serialized_end=1130
 # @@protoc_insertion_point(module_scope)

@@ -40,6 +40,11 @@ class UserServiceStub:
                 request_serializer=im_dot_logic_dot_v1_dot_user__service__pb2.GetMeRequest.SerializeToString,
                 response_deserializer=im_dot_logic_dot_v1_dot_user__service__pb2.GetMeResponse.FromString,
                 _registered_method=True)
+        self.UpdateMe = channel.unary_unary(
+                '/im.logic.v1.UserService/UpdateMe',
+                request_serializer=im_dot_logic_dot_v1_dot_user__service__pb2.UpdateMeRequest.SerializeToString,
+                response_deserializer=im_dot_logic_dot_v1_dot_user__service__pb2.UpdateMeResponse.FromString,
+                _registered_method=True)
         self.GetUser = channel.unary_unary(
                 '/im.logic.v1.UserService/GetUser',
                 request_serializer=im_dot_logic_dot_v1_dot_user__service__pb2.GetUserRequest.SerializeToString,
@@ -58,6 +63,13 @@ class UserServiceServicer:
 
     def GetMe(self, request, context):
         """The caller. Errors: USER_NOT_FOUND when the account is gone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateMe(self, request, context):
+        """Changes the caller's profile. Errors: USER_NOT_FOUND when the account is gone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -84,6 +96,11 @@ def add_UserServiceServicer_to_server(servicer, server):
                     servicer.GetMe,
                     request_deserializer=im_dot_logic_dot_v1_dot_user__service__pb2.GetMeRequest.FromString,
                     response_serializer=im_dot_logic_dot_v1_dot_user__service__pb2.GetMeResponse.SerializeToString,
+            ),
+            'UpdateMe': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateMe,
+                    request_deserializer=im_dot_logic_dot_v1_dot_user__service__pb2.UpdateMeRequest.FromString,
+                    response_serializer=im_dot_logic_dot_v1_dot_user__service__pb2.UpdateMeResponse.SerializeToString,
             ),
             'GetUser': grpc.unary_unary_rpc_method_handler(
                     servicer.GetUser,
@@ -124,6 +141,33 @@ class UserService:
             '/im.logic.v1.UserService/GetMe',
             im_dot_logic_dot_v1_dot_user__service__pb2.GetMeRequest.SerializeToString,
             im_dot_logic_dot_v1_dot_user__service__pb2.GetMeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateMe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/im.logic.v1.UserService/UpdateMe',
+            im_dot_logic_dot_v1_dot_user__service__pb2.UpdateMeRequest.SerializeToString,
+            im_dot_logic_dot_v1_dot_user__service__pb2.UpdateMeResponse.FromString,
             options,
             channel_credentials,
             insecure,

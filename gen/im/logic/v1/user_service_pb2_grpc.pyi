@@ -35,6 +35,8 @@ class UserServiceStub:
     def __new__(cls, channel: _aio.Channel) -> UserServiceAsyncStub: ...
     GetMe: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.GetMeRequest, _user_service_pb2.GetMeResponse]
     """The caller. Errors: USER_NOT_FOUND when the account is gone."""
+    UpdateMe: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.UpdateMeRequest, _user_service_pb2.UpdateMeResponse]
+    """Changes the caller's profile. Errors: USER_NOT_FOUND when the account is gone."""
     GetUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.GetUserRequest, _user_service_pb2.GetUserResponse]
     """The user of an id, such as the sender of a message. Errors: USER_NOT_FOUND."""
     LookupUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.LookupUserRequest, _user_service_pb2.LookupUserResponse]
@@ -47,6 +49,8 @@ class UserServiceAsyncStub(UserServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetMe: _aio.UnaryUnaryMultiCallable[_user_service_pb2.GetMeRequest, _user_service_pb2.GetMeResponse]  # type: ignore[assignment]
     """The caller. Errors: USER_NOT_FOUND when the account is gone."""
+    UpdateMe: _aio.UnaryUnaryMultiCallable[_user_service_pb2.UpdateMeRequest, _user_service_pb2.UpdateMeResponse]  # type: ignore[assignment]
+    """Changes the caller's profile. Errors: USER_NOT_FOUND when the account is gone."""
     GetUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.GetUserRequest, _user_service_pb2.GetUserResponse]  # type: ignore[assignment]
     """The user of an id, such as the sender of a message. Errors: USER_NOT_FOUND."""
     LookupUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.LookupUserRequest, _user_service_pb2.LookupUserResponse]  # type: ignore[assignment]
@@ -62,6 +66,14 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_user_service_pb2.GetMeResponse, _abc.Awaitable[_user_service_pb2.GetMeResponse]]:
         """The caller. Errors: USER_NOT_FOUND when the account is gone."""
+
+    @_abc_1.abstractmethod
+    def UpdateMe(
+        self,
+        request: _user_service_pb2.UpdateMeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_service_pb2.UpdateMeResponse, _abc.Awaitable[_user_service_pb2.UpdateMeResponse]]:
+        """Changes the caller's profile. Errors: USER_NOT_FOUND when the account is gone."""
 
     @_abc_1.abstractmethod
     def GetUser(

@@ -25,6 +25,14 @@ USER_SERVICE = Service(
         ),
         Method(
             service="im.logic.v1.UserService",
+            name="UpdateMe",
+            attribute="update_me",
+            request=user_service_pb2.UpdateMeRequest,
+            response=user_service_pb2.UpdateMeResponse,
+            policy=Policy(auth=Auth.USER, deadline=5.0, max_request_bytes=16384),
+        ),
+        Method(
+            service="im.logic.v1.UserService",
             name="GetUser",
             attribute="get_user",
             request=user_service_pb2.GetUserRequest,
@@ -52,6 +60,14 @@ class UserService(Protocol):
         context: Context,
     ) -> user_service_pb2.GetMeResponse:
         """The caller. Errors: USER_NOT_FOUND when the account is gone."""
+        ...
+
+    async def update_me(
+        self,
+        request: user_service_pb2.UpdateMeRequest,
+        context: Context,
+    ) -> user_service_pb2.UpdateMeResponse:
+        """Changes the caller's profile. Errors: USER_NOT_FOUND when the account is gone."""
         ...
 
     async def get_user(
@@ -89,13 +105,25 @@ class UserServiceClient:
             options,
         )
 
+    async def update_me(
+        self,
+        request: user_service_pb2.UpdateMeRequest,
+        options: CallOptions = DEFAULT_OPTIONS,
+    ) -> user_service_pb2.UpdateMeResponse:
+        return await self._channel.unary(
+            USER_SERVICE.methods[1],
+            request,
+            user_service_pb2.UpdateMeResponse,
+            options,
+        )
+
     async def get_user(
         self,
         request: user_service_pb2.GetUserRequest,
         options: CallOptions = DEFAULT_OPTIONS,
     ) -> user_service_pb2.GetUserResponse:
         return await self._channel.unary(
-            USER_SERVICE.methods[1],
+            USER_SERVICE.methods[2],
             request,
             user_service_pb2.GetUserResponse,
             options,
@@ -107,7 +135,7 @@ class UserServiceClient:
         options: CallOptions = DEFAULT_OPTIONS,
     ) -> user_service_pb2.LookupUserResponse:
         return await self._channel.unary(
-            USER_SERVICE.methods[2],
+            USER_SERVICE.methods[3],
             request,
             user_service_pb2.LookupUserResponse,
             options,

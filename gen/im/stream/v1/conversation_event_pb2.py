@@ -25,9 +25,10 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from idiom.v1 import options_pb2 as idiom_dot_v1_dot_options__pb2
 from im.logic.v1 import message_pb2 as im_dot_logic_dot_v1_dot_message__pb2
+from im.logic.v1 import room_pb2 as im_dot_logic_dot_v1_dot_room__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%im/stream/v1/conversation_event.proto\x12\x0cim.stream.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16idiom/v1/options.proto\x1a\x19im/logic/v1/message.proto\"\xe9\x03\n\x11\x43onversationEvent\x12\'\n\x0f\x63onversation_id\x18\x01 \x01(\tR\x0e\x63onversationId\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\x12\x10\n\x03seq\x18\x03 \x01(\x03R\x03seq\x12\x0e\n\x02id\x18\x04 \x01(\x03R\x02id\x12\x39\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x1b\n\tsender_id\x18\x06 \x01(\x03R\x08senderId\x12%\n\x0eorigin_session\x18\x07 \x01(\tR\roriginSession\x12,\n\x12min_reader_version\x18\x08 \x01(\rR\x10minReaderVersion\x12\x34\n\ttombstone\x18\t \x01(\x0b\x32\x16.im.logic.v1.TombstoneR\ttombstone\x12\x39\n\x07message\x18\n \x01(\x0b\x32\x1d.im.stream.v1.MessageAcceptedH\x00R\x07message:L\xc2\x92&H\n\x0c\x63onversation\x12\x0f\x63onversation_id\x18\x10\"\x03seq*\x05\x65poch0\xe8\x07\x38\xa0\x8d\x06\x42\x12min_reader_versionB\x07\n\x05\x65vent\"V\n\x0fMessageAccepted\x12*\n\x11\x63lient_message_id\x18\x01 \x01(\tR\x0f\x63lientMessageId\x12\x17\n\x04text\x18\x02 \x01(\tB\x03\x80\x01\x01R\x04textb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%im/stream/v1/conversation_event.proto\x12\x0cim.stream.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16idiom/v1/options.proto\x1a\x19im/logic/v1/message.proto\x1a\x16im/logic/v1/room.proto\"\xc3\x04\n\x11\x43onversationEvent\x12\'\n\x0f\x63onversation_id\x18\x01 \x01(\tR\x0e\x63onversationId\x12\x14\n\x05\x65poch\x18\x02 \x01(\x03R\x05\x65poch\x12\x10\n\x03seq\x18\x03 \x01(\x03R\x03seq\x12\x0e\n\x02id\x18\x04 \x01(\x03R\x02id\x12\x39\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcreatedAt\x12\x1b\n\tsender_id\x18\x06 \x01(\x03R\x08senderId\x12%\n\x0eorigin_session\x18\x07 \x01(\tR\roriginSession\x12,\n\x12min_reader_version\x18\x08 \x01(\rR\x10minReaderVersion\x12\x34\n\ttombstone\x18\t \x01(\x0b\x32\x16.im.logic.v1.TombstoneR\ttombstone\x12\x39\n\x07message\x18\n \x01(\x0b\x32\x1d.im.stream.v1.MessageAcceptedH\x00R\x07message\x12,\n\x04room\x18\x0b \x01(\x0b\x32\x16.im.logic.v1.RoomEventH\x00R\x04room\x12*\n\x04mark\x18\x0c \x01(\x0b\x32\x14.im.stream.v1.MarkedH\x00R\x04mark:L\xc2\x92&H\n\x0c\x63onversation\x12\x0f\x63onversation_id\x18\x10\"\x03seq*\x05\x65poch0\xe8\x07\x38\xa0\x8d\x06\x42\x12min_reader_versionB\x07\n\x05\x65vent\"V\n\x0fMessageAccepted\x12*\n\x11\x63lient_message_id\x18\x01 \x01(\tR\x0f\x63lientMessageId\x12\x17\n\x04text\x18\x02 \x01(\tB\x03\x80\x01\x01R\x04text\"a\n\x06Marked\x12\x17\n\x07user_id\x18\x01 \x01(\x03R\x06userId\x12#\n\rdelivered_seq\x18\x02 \x01(\x03R\x0c\x64\x65liveredSeq\x12\x19\n\x08read_seq\x18\x03 \x01(\x03R\x07readSeqb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,8 +39,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CONVERSATIONEVENT']._serialized_options = b'\302\222&H\n\014conversation\022\017conversation_id\030\020\"\003seq*\005epoch0\350\0078\240\215\006B\022min_reader_version'
   _globals['_MESSAGEACCEPTED'].fields_by_name['text']._loaded_options = None
   _globals['_MESSAGEACCEPTED'].fields_by_name['text']._serialized_options = b'\200\001\001'
-  _globals['_CONVERSATIONEVENT']._serialized_start=140
-  _globals['_CONVERSATIONEVENT']._serialized_end=629
-  _globals['_MESSAGEACCEPTED']._serialized_start=631
-  _globals['_MESSAGEACCEPTED']._serialized_end=717
+  _globals['_CONVERSATIONEVENT']._serialized_start=164
+  _globals['_CONVERSATIONEVENT']._serialized_end=743
+  _globals['_MESSAGEACCEPTED']._serialized_start=745
+  _globals['_MESSAGEACCEPTED']._serialized_end=831
+  _globals['_MARKED']._serialized_start=833
+  _globals['_MARKED']._serialized_end=930
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from im.logic.v1 import message_pb2 as _message_pb2
+from im.logic.v1 import room_pb2 as _room_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -34,6 +35,8 @@ class ConversationEvent(_message.Message):
     MIN_READER_VERSION_FIELD_NUMBER: _builtins.int
     TOMBSTONE_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    ROOM_FIELD_NUMBER: _builtins.int
+    MARK_FIELD_NUMBER: _builtins.int
     conversation_id: _builtins.str
     """The conversation."""
     epoch: _builtins.int
@@ -60,6 +63,14 @@ class ConversationEvent(_message.Message):
     def message(self) -> Global___MessageAccepted:
         """A message was sent."""
 
+    @_builtins.property
+    def room(self) -> _room_pb2.RoomEvent:
+        """The room changed."""
+
+    @_builtins.property
+    def mark(self) -> Global___Marked:
+        """A member has received or read. It takes no number: `seq` is 0."""
+
     def __init__(
         self,
         *,
@@ -73,12 +84,14 @@ class ConversationEvent(_message.Message):
         min_reader_version: _builtins.int = ...,
         tombstone: _message_pb2.Tombstone | None = ...,
         message: Global___MessageAccepted | None = ...,
+        room: _room_pb2.RoomEvent | None = ...,
+        mark: Global___Marked | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "event", b"event", "message", b"message", "tombstone", b"tombstone"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "event", b"event", "mark", b"mark", "message", b"message", "room", b"room", "tombstone", b"tombstone"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "created_at", b"created_at", "epoch", b"epoch", "event", b"event", "id", b"id", "message", b"message", "min_reader_version", b"min_reader_version", "origin_session", b"origin_session", "sender_id", b"sender_id", "seq", b"seq", "tombstone", b"tombstone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversation_id", b"conversation_id", "created_at", b"created_at", "epoch", b"epoch", "event", b"event", "id", b"id", "mark", b"mark", "message", b"message", "min_reader_version", b"min_reader_version", "origin_session", b"origin_session", "room", b"room", "sender_id", b"sender_id", "seq", b"seq", "tombstone", b"tombstone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["message"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["message", "room", "mark"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -109,3 +122,33 @@ class MessageAccepted(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MessageAccepted: _TypeAlias = MessageAccepted  # noqa: Y015
+
+@_typing.final
+class Marked(_message.Message):
+    """A member has received or read everything up to a number."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    DELIVERED_SEQ_FIELD_NUMBER: _builtins.int
+    READ_SEQ_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.int
+    """Who."""
+    delivered_seq: _builtins.int
+    """Up to here a device has received; 0 if that did not change."""
+    read_seq: _builtins.int
+    """Up to here they have read; 0 if that did not change."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.int = ...,
+        delivered_seq: _builtins.int = ...,
+        read_seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delivered_seq", b"delivered_seq", "read_seq", b"read_seq", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Marked: _TypeAlias = Marked  # noqa: Y015
