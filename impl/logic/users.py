@@ -11,6 +11,8 @@ from im.logic.v1.user_service_pb2 import (
     GetUserResponse,
     LookupUserRequest,
     LookupUserResponse,
+    UpdateMeRequest,
+    UpdateMeResponse,
 )
 
 from codegen.runtime.context import Context
@@ -27,18 +29,32 @@ class UserDirectory:
 
     async def get_me(self, _request: GetMeRequest, context: Context) -> GetMeResponse:
         """The caller."""
-        return GetMeResponse(user=_found(await self._users.by_id(caller_id(context))))
+        return GetMeResponse(user=profile(_found(await self._users.by_id(caller_id(context)))))
+
+    async def update_me(self, request: UpdateMeRequest, context: Context) -> UpdateMeResponse:
+        """Writes what the request has, be it empty, and reads the rest."""
+        user_id = caller_id(context)
+        present = [name for name in ("display_name", "about") if request.HasField(name)]
+        await self._users.change(user_id, {name: getattr(request, name) for name in present})
+        return UpdateMeResponse(user=profile(_found(await self._users.by_id(user_id))))
 
     async def get_user(self, request: GetUserRequest, _context: Context) -> GetUserResponse:
         """The user of an id."""
-        return GetUserResponse(user=_found(await self._users.by_id(request.user_id)))
+        return GetUserResponse(user=profile(_found(await self._users.by_id(request.user_id))))
 
     async def lookup_user(self, request: LookupUserRequest, _context: Context) -> LookupUserResponse:
         """The user of a name."""
-        return LookupUserResponse(user=_found(await self._users.by_name(request.username)))
+        return LookupUserResponse(user=profile(_found(await self._users.by_name(request.username))))
 
 
-def _found(account: Account | None) -> User:
+def profile(account: Account) -> User:
+    """What everybody may know of an account."""
+    return User(
+        id=account.id, username=account.username, display_name=account.display_name, about=account.about
+    )
+
+
+def _found(account: Account | None) -> Account:
     if account is None:
         raise Error(USER_NOT_FOUND, "there is no such user")
-    return User(id=account.id, username=account.username)
+    return account

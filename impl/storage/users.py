@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from im.errors.v1.reason_errors import USERNAME_TAKEN
-from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import col
 
@@ -21,8 +21,10 @@ class Account:
 
     id: int
     username: str
-    password_hash: str
+    password_hash: str = field(repr=False)
     created_ms: int
+    display_name: str = ""
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,20 @@ class Users:
         """The account of an id."""
         return await self._one(col(UserRow.id) == user_id)
 
+    async def by_ids(self, user_ids: Iterable[int]) -> dict[int, Account]:
+        """Those accounts of the ids, at most some thousand, that exist."""
+        wanted = set(user_ids)
+        found = await self._some(col(UserRow.id).in_(wanted)) if wanted else []
+        return {account.id: account for account in found}
+
+    @uninterrupted
+    async def change(self, user_id: int, profile: Mapping[str, str]) -> None:
+        """Sets those of `display_name` and `about` that are given."""
+        if profile:
+            query = update(UserRow).where(col(UserRow.id) == user_id).values(profile)
+            async with self._database.writing() as connection:
+                await connection.execute(query)
+
     @uninterrupted
     async def existing(self, user_ids: Iterable[int]) -> set[int]:
         """Those of the ids that have an account."""
@@ -75,14 +91,22 @@ class Users:
         async with self._database.reading() as connection:
             return set((await connection.execute(query)).scalars())
 
-    @uninterrupted
     async def _one(self, condition: ColumnElement[bool]) -> Account | None:
+        found = await self._some(condition)
+        return found[0] if found else None
+
+    @uninterrupted
+    async def _some(self, condition: ColumnElement[bool]) -> list[Account]:
         query = select(
-            col(UserRow.id), col(UserRow.username), col(UserRow.password_hash), col(UserRow.created_at)
+            col(UserRow.id),
+            col(UserRow.username),
+            col(UserRow.password_hash),
+            col(UserRow.created_at),
+            col(UserRow.display_name),
+            col(UserRow.about),
         ).where(condition)
         async with self._database.reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        return None if row is None else Account(*row)
+            return [Account(*row) for row in await connection.execute(query)]
 
 
 def username_key(username: str) -> str:
@@ -96,6 +120,8 @@ def _account_values(account: Account) -> dict[str, object]:
         "username": account.username,
         "username_key": username_key(account.username),
         "password_hash": account.password_hash,
+        "display_name": account.display_name,
+        "about": account.about,
         "created_at": account.created_ms,
     }
 

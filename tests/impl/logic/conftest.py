@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 
 from codegen.runtime.context import Context, Identity, Wire
 from codegen.runtime.discovery import Etcd, Instance
+from codegen.runtime.errors import Error, Reason
 from codegen.runtime.identity import UserTokens
 from impl.logic.accounts import Accounts
 from impl.logic.auth import Auth
@@ -119,3 +120,10 @@ def as_user(user_id: int | str, session: str = "") -> Context:
 
 
 ANYBODY = Context(Wire.GRPC)
+
+
+async def refused(reason: Reason, call: Awaitable[object]) -> None:
+    """Awaits a call that must fail for this reason."""
+    with pytest.raises(Error) as caught:
+        await call
+    assert caught.value.reason == reason

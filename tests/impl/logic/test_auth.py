@@ -7,30 +7,23 @@ import time
 
 import pytest
 from argon2 import PasswordHasher
-from idiom.v1.reason_errors import OVERLOADED, TOKEN_INVALID
-from im.errors.v1.reason_errors import USER_NOT_FOUND, USERNAME_TAKEN, WRONG_CREDENTIALS
+from idiom.v1.reason_errors import OVERLOADED
+from im.errors.v1.reason_errors import USERNAME_TAKEN, WRONG_CREDENTIALS
 from im.logic.v1.auth_service_pb2 import LoginRequest, RegisterRequest, RegisterResponse
-from im.logic.v1.user_service_pb2 import GetMeRequest, LookupUserRequest
 from sqlalchemy import select
 from sqlmodel import col
 
-from codegen.runtime.errors import Error, Reason
+from codegen.runtime.errors import Error
 from impl.logic.passwords import THREADS, WAITING, Passwords
 from impl.storage.database import Database
 from impl.storage.tables import LoginRow, UserRow
-from tests.impl.logic.conftest import ANYBODY, CHEAP, TOKENS, Tier, as_user
+from tests.impl.logic.conftest import ANYBODY, CHEAP, TOKENS, Tier, refused
 
 SLOW = PasswordHasher(time_cost=20, memory_cost=1024, parallelism=1)
 
 
 async def register(tier: Tier, name: str, word: str = "password") -> RegisterResponse:
     return await tier.auth.register(RegisterRequest(username=name, password=word), ANYBODY)
-
-
-async def refused(reason: Reason, call: object) -> None:
-    with pytest.raises(Error) as caught:
-        await call  # type: ignore[misc]
-    assert caught.value.reason == reason
 
 
 async def test_who_registers_is_logged_in_and_may_log_in_again(tier: Tier) -> None:
@@ -81,19 +74,6 @@ async def test_nothing_secret_is_logged(tier: Tier, caplog: pytest.LogCaptureFix
     for secret in ("correct horse", "battery staple", registered.access_token, registered.refresh_token):
         assert secret not in caplog.text
     assert str(registered.user.id) in caplog.text
-
-
-async def test_users_are_found_by_their_token_and_by_name(tier: Tier) -> None:
-    user = (await register(tier, "Ada")).user
-    assert (await tier.directory.get_me(GetMeRequest(), as_user(user.id))).user == user
-    assert (await tier.directory.lookup_user(LookupUserRequest(username="ADA"), as_user(1))).user == user
-    await refused(USER_NOT_FOUND, tier.directory.get_me(GetMeRequest(), as_user(1)))
-    await refused(USER_NOT_FOUND, tier.directory.lookup_user(LookupUserRequest(username="Bo"), as_user(1)))
-
-
-@pytest.mark.parametrize("subject", ["x", "-1", "1.5", "9" * 20, "٣", "1 "])
-async def test_a_token_that_names_no_user_is_invalid(tier: Tier, subject: str) -> None:
-    await refused(TOKEN_INVALID, tier.directory.get_me(GetMeRequest(), as_user(subject)))
 
 
 async def test_an_unknown_user_costs_as_much_work_as_a_known_one() -> None:

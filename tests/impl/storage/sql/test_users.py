@@ -64,3 +64,11 @@ async def test_of_many_who_register_one_name_at_once_one_gets_it(database: Datab
 async def test_a_login_needs_its_user(database: Database) -> None:
     with pytest.raises(IntegrityError):
         await Users(database).create_login(login(1, 2))
+
+
+async def test_many_accounts_are_found_at_once(database: Database) -> None:
+    users = Users(database)
+    for number, name in ((7, "Ada"), (8, "Bo")):
+        await users.create(account(number, name), login(number + 100, number))
+    assert await users.by_ids([8, 7, 9, 7]) == {7: account(7, "Ada"), 8: account(8, "Bo")}
+    assert await users.by_ids([]) == {}
