@@ -10,7 +10,8 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from idiom.v1.reason_errors import DEPENDENCY_UNAVAILABLE
-from sqlalchemy import event, make_url, select
+from sqlalchemy import event, inspect, make_url, select
+from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
@@ -28,13 +29,14 @@ from codegen.runtime.errors import Error
 from impl.storage.tables import PartitionMarkRow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from sqlalchemy import Connection
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
     from sqlalchemy.pool import ConnectionPoolEntry
+    from sqlmodel import SQLModel
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -141,6 +143,25 @@ class Database:
         if self._engine is None:
             raise RuntimeError("the database is not open")
         return self._engine
+
+
+async def put(connection: AsyncConnection, table: type[SQLModel], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Inserts whole rows; those whose primary key is there overwrite what was there."""
+    if not rows:
+        return
+    keys = {column.name for column in inspect(table).primary_key}
+    others = [name for name in rows[0] if name not in keys]
+    if connection.dialect.name == "sqlite":
+        fresh = sqlite.insert(table)
+        statement = fresh.on_conflict_do_update(
+            index_elements=sorted(keys), set_={name: fresh.excluded[name] for name in others}
+        )
+        await connection.execute(statement, rows)
+    else:
+        new = mysql.insert(table)
+        await connection.execute(
+            new.on_duplicate_key_update({name: new.inserted[name] for name in others}), rows
+        )
 
 
 def open_engine(url: str, pool: int = 1) -> AsyncEngine:

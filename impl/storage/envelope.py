@@ -13,13 +13,16 @@ if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
 _PRIVATE_ID = re.compile(r"dm\.([1-9][0-9]{0,18})\.([1-9][0-9]{0,18})", re.ASCII)
+_ROOM_ID = re.compile(r"room\.([1-9][0-9]{0,18})", re.ASCII)
+_ROOM_ID = re.compile(r"room\.([1-9][0-9]{0,18})", re.ASCII)
 _LARGEST_ID = (1 << 63) - 1
 
 
 def message_of(event: ConversationEvent) -> Message:
     """The message of an event, as everybody sees it.
 
-    A tombstone keeps the ids by which clients recognise a repetition, and has no text.
+    A tombstone keeps the ids by which clients recognise a repetition, and has no text. A change of a room has
+    neither text nor a client message id.
     """
     message = Message(
         id=event.id,
@@ -32,6 +35,8 @@ def message_of(event: ConversationEvent) -> Message:
     )
     if event.HasField("tombstone"):
         message.tombstone.CopyFrom(event.tombstone)
+    elif event.HasField("room"):
+        message.room.CopyFrom(event.room)
     else:
         message.text = event.message.text
     return message
@@ -60,6 +65,31 @@ def private_members(conversation_id: str) -> tuple[int, ...] | None:
     if low > high or high > _LARGEST_ID:
         return None
     return (low,) if low == high else (low, high)
+
+
+def room_conversation(room_id: int) -> str:
+    """Id of a room's conversation."""
+    return f"room.{room_id}"
+
+
+def room_of(conversation_id: str) -> int | None:
+    """Id of the room that a conversation is; None if this is not exactly such an id."""
+    match = _ROOM_ID.fullmatch(conversation_id)
+    if match is None or int(match[1]) > _LARGEST_ID:
+        return None
+    return int(match[1])
+
+
+def room_conversation(room_id: int) -> str:
+    """Id of a room's conversation."""
+    return f"room.{room_id}"
+
+
+def room_of(conversation_id: str) -> int | None:
+    """The room of a conversation; None if this is not exactly the id of a room's."""
+    match = _ROOM_ID.fullmatch(conversation_id)
+    room_id = int(match[1]) if match else None
+    return None if room_id is None or room_id > _LARGEST_ID else room_id
 
 
 def payload_hash(conversation_id: str, text: str) -> bytes:

@@ -6,15 +6,17 @@ from collections.abc import Mapping, Sequence
 
 from idiom.v1.reason_errors import INTERNAL
 from im.stream.v1.conversation_event_pb2 import ConversationEvent
-from sqlalchemy import ColumnElement, bindparam, exists, insert, select, update
+from sqlalchemy import ColumnElement, exists, insert, select, update
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from codegen.runtime.errors import Error
-from impl.storage.conversations import Position, Stored
-from impl.storage.database import Database, uninterrupted
-from impl.storage.envelope import created_ms, private_members
+from impl.storage import members
+from impl.storage.conversations import Position
+from impl.storage.database import Database, put, uninterrupted
+from impl.storage.envelope import created_ms, private_members, room_of
+from impl.storage.membership import Membership, Stored
 from impl.storage.repetition import Known, MessageValues, fresh
 from impl.storage.tables import (
     ConversationKind,
@@ -23,8 +25,11 @@ from impl.storage.tables import (
     MembershipRow,
     MessageRow,
     PartitionMarkRow,
+    RoomRow,
     UserRow,
 )
+
+_KINDS = {"message": EventKind.MESSAGE, "room": EventKind.ROOM}
 
 
 class Messages:
@@ -40,16 +45,18 @@ class Messages:
     async def persist(self, partition: int, ordinal: int, events: Sequence[ConversationEvent]) -> None:
         """Stores a batch of one partition and advances its mark to `ordinal`, all or nothing.
 
-        Redelivered events change nothing. A late repetition of (conversation, sender, client message id)
-        keeps its position as a tombstone that names the first. Error INTERNAL if a position or an id already
-        belongs to something else (`metadata` then names conversation, epoch and seq), or if an event has a
-        value that the database cannot hold.
+        Changes of rooms and marks of members go into their rows; a `mark` has no row of its own. Redelivered
+        events change nothing. A late repetition of (conversation, sender, client message id) keeps its position
+        as a tombstone that names the first. Error INTERNAL if a position or an id already belongs to something
+        else (`metadata` then names conversation, epoch and seq), or if an event has a value that the database
+        cannot hold.
         """
-        rows = [_values(event) for event in events]
+        rows = [_values(event) for event in events if not event.HasField("mark")]
         try:
             async with self._database.writing() as connection:
                 await _insert_messages(connection, rows)
                 await _advance_conversations(connection, rows)
+                await members.apply(connection, events)
                 await _advance_mark(connection, partition, ordinal)
         except (DataError, OverflowError) as error:
             raise Error(INTERNAL, "the database cannot hold a value of an event") from error
@@ -81,15 +88,19 @@ class Messages:
         head = select(col(ConversationRow.epoch), col(ConversationRow.last_seq)).where(
             col(ConversationRow.id) == conversation_id
         )
-        members = select(col(MembershipRow.user_id)).where(
-            col(MembershipRow.conversation_id) == conversation_id, col(MembershipRow.left_seq).is_(None)
-        )
         async with self._database.reading() as connection:
             row = (await connection.execute(head)).one_or_none()
             if row is None:
                 return None
-            users = (await connection.execute(members.order_by(col(MembershipRow.user_id)))).scalars()
-            return Stored(row[0], row[1], tuple(users))
+            present = await members.present(connection, conversation_id)
+            room = await members.state(connection, conversation_id, len(present))
+        return Stored(row[0], row[1], present, room)
+
+    @uninterrupted
+    async def membership(self, conversation_id: str, user_id: int) -> Membership | None:
+        """The user's present or last stay in a conversation; None if the database knows of none."""
+        async with self._database.reading() as connection:
+            return await members.one(connection, conversation_id, user_id)
 
     @uninterrupted
     async def heads(self, conversation_ids: Sequence[str]) -> Mapping[str, Position]:
@@ -115,14 +126,26 @@ class Messages:
         return None if envelope is None else ConversationEvent.FromString(envelope)
 
     @uninterrupted
-    async def conversations_of(self, user_id: int, limit: int) -> list[str]:
-        """Conversations of which the user is a member, the most recent first."""
+    async def conversations_of(self, user_id: int, limit: int) -> list[tuple[str, int]]:
+        """Conversations of which the user is a member, with their last event's id, the most recent first."""
+        newest = col(ConversationRow.last_message_id)
         query = (
-            select(col(ConversationRow.id))
+            select(col(ConversationRow.id), newest)
             .join(MembershipRow, col(MembershipRow.conversation_id) == col(ConversationRow.id))
             .where(col(MembershipRow.user_id) == user_id, col(MembershipRow.left_seq).is_(None))
-            .order_by(col(ConversationRow.last_message_id).desc())
+            .order_by(newest.desc())
             .limit(limit)
+        )
+        async with self._database.reading() as connection:
+            return [(row[0], row[1]) for row in await connection.execute(query)]
+
+    @uninterrupted
+    async def rooms_of(self, user_id: int) -> list[str]:
+        """Rooms of which the user is a member, in no order."""
+        query = (
+            select(col(RoomRow.conversation_id))
+            .join(MembershipRow, col(MembershipRow.conversation_id) == col(RoomRow.conversation_id))
+            .where(col(MembershipRow.user_id) == user_id, col(MembershipRow.left_seq).is_(None))
         )
         async with self._database.reading() as connection:
             return list((await connection.execute(query)).scalars())
@@ -142,7 +165,6 @@ class Messages:
 
 
 def _values(event: ConversationEvent) -> MessageValues:
-    kind = EventKind.MESSAGE if event.HasField("message") else EventKind.UNKNOWN
     return {
         "id": event.id,
         "conversation_id": event.conversation_id,
@@ -150,7 +172,7 @@ def _values(event: ConversationEvent) -> MessageValues:
         "seq": event.seq,
         "sender_id": event.sender_id,
         "client_message_id": event.message.client_message_id or None,
-        "kind": kind,
+        "kind": _KINDS.get(event.WhichOneof("event"), EventKind.UNKNOWN),
         "envelope": event.SerializeToString(),
         "created_at": created_ms(event.created_at),
     }
@@ -210,45 +232,27 @@ async def _advance_conversations(connection: AsyncConnection, rows: Sequence[Mes
         col(ConversationRow.id).in_(list(last))
     )
     present = {row[0]: (row[1], row[2]) for row in await connection.execute(query)}
-    await _create_conversations(connection, [row for name, row in last.items() if name not in present])
-    ahead = [
-        {
-            "key": name,
-            "epoch": row["epoch"],
-            "last_seq": row["seq"],
-            "last_message_id": row["id"],
-        }
-        for name, row in last.items()
-        if name in present and present[name] < (row["epoch"], row["seq"])
-    ]
-    if ahead:
-        await connection.execute(
-            update(ConversationRow).where(col(ConversationRow.id) == bindparam("key")), ahead
-        )
+    await put(
+        connection,
+        ConversationRow,
+        [
+            {
+                "id": name,
+                "kind": _kind(name),
+                "epoch": row["epoch"],
+                "last_seq": row["seq"],
+                "last_message_id": row["id"],
+            }
+            for name, row in last.items()
+            if name not in present or present[name] < (row["epoch"], row["seq"])
+        ],
+    )
 
 
-async def _create_conversations(connection: AsyncConnection, last: Sequence[MessageValues]) -> None:
-    """Private conversations are known by their ids, and so are their members."""
-    members = {row["conversation_id"]: private_members(row["conversation_id"]) for row in last}
-    conversations = [
-        {
-            "id": row["conversation_id"],
-            "kind": ConversationKind.PRIVATE if members[row["conversation_id"]] else ConversationKind.UNKNOWN,
-            "epoch": row["epoch"],
-            "last_seq": row["seq"],
-            "last_message_id": row["id"],
-        }
-        for row in last
-    ]
-    memberships = [
-        {"user_id": user, "conversation_id": name, "joined_seq": 0, "left_seq": None, "read_seq": 0}
-        for name, users in members.items()
-        for user in users or ()
-    ]
-    if conversations:
-        await connection.execute(insert(ConversationRow), conversations)
-    if memberships:
-        await connection.execute(insert(MembershipRow), memberships)
+def _kind(conversation_id: str) -> ConversationKind:
+    if room_of(conversation_id) is not None:
+        return ConversationKind.ROOM
+    return ConversationKind.PRIVATE if private_members(conversation_id) else ConversationKind.UNKNOWN
 
 
 async def _advance_mark(connection: AsyncConnection, partition: int, ordinal: int) -> None:

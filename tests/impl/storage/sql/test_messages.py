@@ -13,8 +13,9 @@ from idiom.v1.reason_errors import DEPENDENCY_UNAVAILABLE, INTERNAL
 from im.stream.v1.conversation_event_pb2 import ConversationEvent
 
 from codegen.runtime.errors import Error
-from impl.storage.conversations import Position, Stored
+from impl.storage.conversations import Position
 from impl.storage.database import Database
+from impl.storage.membership import Membership, Stored
 from impl.storage.messages import Messages
 from impl.storage.migration import migrate
 from tests.impl.storage.sql.events import event
@@ -29,6 +30,10 @@ def messages(database: Database) -> Messages:
 
 def seqs(envelopes: Sequence[bytes]) -> list[int]:
     return [ConversationEvent.FromString(envelope).seq for envelope in envelopes]
+
+
+def read(user: int, seq: int) -> Membership:
+    return Membership(user, delivered_seq=seq, read_seq=seq)
 
 
 async def test_the_whole_envelope_comes_back(messages: Messages) -> None:
@@ -52,23 +57,27 @@ async def test_pages_are_the_oldest_beyond_after_or_the_newest_below_before(mess
 async def test_heads_and_members_follow_what_is_stored(messages: Messages) -> None:
     assert await messages.stored(A) is None
     await messages.persist(0, 3, [event(A, 1, number=1), event(B, 1, number=2), event(A, 2, number=3)])
-    assert await messages.stored(A) == Stored(1, 2, (1, 2))
+    assert await messages.stored(A) == Stored(
+        1, 2, (Membership(1, delivered_seq=2, read_seq=2), Membership(2))
+    )
     await messages.persist(0, 4, [event(A, 1003, number=4, epoch=2)])
-    assert await messages.stored(A) == Stored(2, 1003, (1, 2))
+    assert await messages.stored(A) == Stored(
+        2, 1003, (Membership(1, delivered_seq=1003, read_seq=1003), Membership(2))
+    )
     assert await messages.heads([A, B, "dm.8.9"]) == {A: Position(A, 2, 1003), B: Position(B, 1, 1)}
 
 
 async def test_a_conversation_with_oneself_has_one_member(messages: Messages) -> None:
     await messages.persist(0, 1, [event("dm.4.4", 1, number=1, sender_id=4)])
-    assert await messages.stored("dm.4.4") == Stored(1, 1, (4,))
-    assert await messages.conversations_of(4, 9) == ["dm.4.4"]
+    assert await messages.stored("dm.4.4") == Stored(1, 1, (read(4, 1),))
+    assert await messages.conversations_of(4, 9) == [("dm.4.4", 1)]
 
 
 async def test_conversations_come_most_recent_first(messages: Messages) -> None:
     await messages.persist(0, 3, [event(A, 1, number=1), event(B, 1, number=2), event(A, 2, number=3)])
-    assert await messages.conversations_of(1, 9) == [A, B]
-    assert await messages.conversations_of(1, 1) == [A]
-    assert await messages.conversations_of(3, 9) == [B]
+    assert await messages.conversations_of(1, 9) == [(A, 3), (B, 2)]
+    assert await messages.conversations_of(1, 1) == [(A, 3)]
+    assert await messages.conversations_of(3, 9) == [(B, 2)]
     assert await messages.conversations_of(9, 9) == []
 
 

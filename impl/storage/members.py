@@ -1,0 +1,129 @@
+"""Rooms and memberships at rest: parts of the transactions of `impl.storage.messages`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from im.stream.v1.conversation_event_pb2 import ConversationEvent
+from sqlalchemy import BigInteger, Row, and_, bindparam, select, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import col
+
+from impl.storage.database import put
+from impl.storage.folding import MemberKey, Members, MembershipValues, RoomValues, concerned
+from impl.storage.membership import Membership, RoomState
+from impl.storage.tables import MembershipRow, RoomRow, exact
+
+_KEYS_AT_ONCE: Final = 64
+"""Memberships that one statement reads: always as many, so that it is compiled once."""
+
+_wanted = union_all(
+    *(
+        select(
+            bindparam(f"user{n}", type_=BigInteger()).label("user_id"),
+            bindparam(f"conversation{n}", type_=exact(128)).label("conversation_id"),
+        )
+        for n in range(_KEYS_AT_ONCE)
+    )
+).subquery("wanted")
+_ROWS = select(
+    col(MembershipRow.user_id),
+    col(MembershipRow.conversation_id),
+    col(MembershipRow.joined_seq),
+    col(MembershipRow.left_seq),
+    col(MembershipRow.read_seq),
+    col(MembershipRow.delivered_seq),
+    col(MembershipRow.role),
+    col(MembershipRow.changed_seq),
+)
+# A join, because SQLite searches no index for lists of pairs.
+_ROWS_OF_KEYS = _ROWS.select_from(_wanted).join(
+    MembershipRow,
+    and_(
+        col(MembershipRow.user_id) == _wanted.c.user_id,
+        col(MembershipRow.conversation_id) == _wanted.c.conversation_id,
+    ),
+)
+_STATES = select(
+    col(RoomRow.conversation_id),
+    col(RoomRow.name),
+    col(RoomRow.description),
+    col(RoomRow.join_policy),
+    col(RoomRow.history_policy),
+    col(RoomRow.created_by),
+    col(RoomRow.created_at),
+    col(RoomRow.changed_seq),
+)
+
+
+async def apply(connection: AsyncConnection, events: Sequence[ConversationEvent]) -> None:
+    """Folds events into rooms and memberships; their conversations are stored already."""
+    members = Members()
+    for keys in _portions(sorted(set(concerned(events)))):
+        for row in await connection.execute(_ROWS_OF_KEYS, _arguments(keys)):
+            values = _membership_values(row)
+            members.memberships[values["user_id"], values["conversation_id"]] = values
+    rooms = {event.conversation_id for event in events if event.HasField("room")}
+    if rooms:
+        found = await connection.execute(_STATES.where(col(RoomRow.conversation_id).in_(rooms)))
+        members.rooms = {row[0]: _room_values(row) for row in found}
+    for event in events:
+        members.apply(event)
+    await put(connection, RoomRow, [members.rooms[name] for name in members.changed_rooms])
+    await put(connection, MembershipRow, [members.memberships[key] for key in members.changed_memberships])
+
+
+async def present(connection: AsyncConnection, conversation_id: str) -> tuple[Membership, ...]:
+    """Present members, in the order in which they came."""
+    query = _ROWS.where(
+        col(MembershipRow.conversation_id) == conversation_id, col(MembershipRow.left_seq).is_(None)
+    ).order_by(col(MembershipRow.joined_seq), col(MembershipRow.user_id))
+    return tuple(_membership(row) for row in await connection.execute(query))
+
+
+async def one(connection: AsyncConnection, conversation_id: str, user_id: int) -> Membership | None:
+    """The present or last stay of a user."""
+    query = _ROWS.where(
+        col(MembershipRow.user_id) == user_id, col(MembershipRow.conversation_id) == conversation_id
+    )
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else _membership(row)
+
+
+async def state(connection: AsyncConnection, conversation_id: str, member_count: int) -> RoomState | None:
+    """What makes the conversation a room; None if it is none."""
+    row = (
+        await connection.execute(_STATES.where(col(RoomRow.conversation_id) == conversation_id))
+    ).one_or_none()
+    if row is None:
+        return None
+    return RoomState(
+        row.name, row.description, row.join_policy, row.history_policy, row.created_at, member_count
+    )
+
+
+def _portions(keys: Sequence[MemberKey]) -> Iterator[Sequence[MemberKey]]:
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        yield keys[start : start + _KEYS_AT_ONCE]
+
+
+def _arguments(keys: Sequence[MemberKey]) -> dict[str, int | str]:
+    """Of `_ROWS_OF_KEYS`; the last key is repeated as often as there is room."""
+    filled = [*keys, *[keys[-1]] * (_KEYS_AT_ONCE - len(keys))]
+    arguments: dict[str, int | str] = {}
+    for n, (user, conversation) in enumerate(filled):
+        arguments[f"user{n}"], arguments[f"conversation{n}"] = user, conversation
+    return arguments
+
+
+def _membership_values(row: Row[*tuple[object, ...]]) -> MembershipValues:
+    return MembershipValues(**row._mapping)  # noqa: SLF001 - public in spite of its name
+
+
+def _room_values(row: Row[*tuple[object, ...]]) -> RoomValues:
+    return RoomValues(**row._mapping)  # noqa: SLF001 - public in spite of its name
+
+
+def _membership(row: Row[*tuple[object, ...]]) -> Membership:
+    return Membership(row.user_id, row.role, row.joined_seq, row.left_seq, row.delivered_seq, row.read_seq)
