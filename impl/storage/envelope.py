@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 _PRIVATE_ID = re.compile(r"dm\.([1-9][0-9]{0,18})\.([1-9][0-9]{0,18})", re.ASCII)
 _ROOM_ID = re.compile(r"room\.([1-9][0-9]{0,18})", re.ASCII)
-_ROOM_ID = re.compile(r"room\.([1-9][0-9]{0,18})", re.ASCII)
 _LARGEST_ID = (1 << 63) - 1
 
 
@@ -65,19 +64,6 @@ def private_members(conversation_id: str) -> tuple[int, ...] | None:
     if low > high or high > _LARGEST_ID:
         return None
     return (low,) if low == high else (low, high)
-
-
-def room_conversation(room_id: int) -> str:
-    """Id of a room's conversation."""
-    return f"room.{room_id}"
-
-
-def room_of(conversation_id: str) -> int | None:
-    """Id of the room that a conversation is; None if this is not exactly such an id."""
-    match = _ROOM_ID.fullmatch(conversation_id)
-    if match is None or int(match[1]) > _LARGEST_ID:
-        return None
-    return int(match[1])
 
 
 def room_conversation(room_id: int) -> str:

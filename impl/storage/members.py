@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Any, Final, cast
 
 from im.stream.v1.conversation_event_pb2 import ConversationEvent
 from sqlalchemy import BigInteger, Row, and_, bindparam, select, union_all
@@ -117,13 +117,13 @@ def _arguments(keys: Sequence[MemberKey]) -> dict[str, int | str]:
     return arguments
 
 
-def _membership_values(row: Row[*tuple[object, ...]]) -> MembershipValues:
-    return MembershipValues(**row._mapping)  # noqa: SLF001 - public in spite of its name
+def _membership_values(row: Row[*tuple[Any, ...]]) -> MembershipValues:
+    return cast("MembershipValues", row._asdict())
 
 
-def _room_values(row: Row[*tuple[object, ...]]) -> RoomValues:
-    return RoomValues(**row._mapping)  # noqa: SLF001 - public in spite of its name
+def _room_values(row: Row[*tuple[Any, ...]]) -> RoomValues:
+    return cast("RoomValues", row._asdict())
 
 
-def _membership(row: Row[*tuple[object, ...]]) -> Membership:
+def _membership(row: Row[*tuple[Any, ...]]) -> Membership:
     return Membership(row.user_id, row.role, row.joined_seq, row.left_seq, row.delivered_seq, row.read_seq)

@@ -29,7 +29,7 @@ from impl.storage.tables import (
     UserRow,
 )
 
-_KINDS = {"message": EventKind.MESSAGE, "room": EventKind.ROOM}
+_KINDS: Mapping[str | None, EventKind] = {"message": EventKind.MESSAGE, "room": EventKind.ROOM}
 
 
 class Messages:
@@ -46,10 +46,10 @@ class Messages:
         """Stores a batch of one partition and advances its mark to `ordinal`, all or nothing.
 
         Changes of rooms and marks of members go into their rows; a `mark` has no row of its own. Redelivered
-        events change nothing. A late repetition of (conversation, sender, client message id) keeps its position
-        as a tombstone that names the first. Error INTERNAL if a position or an id already belongs to something
-        else (`metadata` then names conversation, epoch and seq), or if an event has a value that the database
-        cannot hold.
+        events change nothing. A late repetition of (conversation, sender, client message id) keeps its
+        position as a tombstone that names the first. Error INTERNAL if a position or an id already belongs
+        to something else (`metadata` then names conversation, epoch and seq), or if an event has a value that
+        the database cannot hold.
         """
         rows = [_values(event) for event in events if not event.HasField("mark")]
         try:
