@@ -19,6 +19,7 @@ from codegen.runtime.streams.backoff import Backoff
 from codegen.runtime.streams.stamp import varint_tag
 from impl.storage.generation import SEQ_JUMP, Recovery
 from impl.storage.keys import ConversationKeys, script
+from impl.storage.membership import Stored
 
 logger = logging.getLogger(__name__)
 
@@ -65,16 +66,6 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """What the database knows of a conversation."""
-
-    epoch: int
-    seq: int
-    """Highest seq persisted."""
-    members: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Attempt:
     """A send, with what the database said if it was asked."""
 
@@ -94,7 +85,8 @@ class Attempt:
             return ""
         if self.stored is None:
             return f"NEW 0 0 {_joined(self.send.members)}"
-        return f"STORED {self.stored.epoch} {self.stored.seq} {_joined(self.stored.members)}"
+        members = _joined([member.user_id for member in self.stored.members])
+        return f"STORED {self.stored.epoch} {self.stored.seq} {members}"
 
 
 class Acceptance:

@@ -15,20 +15,21 @@ from redis.asyncio import Redis
 from codegen.runtime.errors import Error
 from codegen.runtime.streams.partitions import partition_of
 from codegen.runtime.streams.producer import Producer
-from impl.storage.accept import Acceptance, Accepted, Attempt, Send, Stored
+from impl.storage.accept import Acceptance, Accepted, Attempt, Send
 from impl.storage.generation import EPOCH_ORDINALS, Recovery
-from impl.storage.keys import ConversationKeys, keys_of, recent, script
+from impl.storage.keys import ConversationKeys, keys_of, script
 from impl.storage.lanes import Lanes
+from impl.storage.membership import Changed, Mark, Membership, Overview, RoomChange, RoomState, Stored
 from impl.storage.redis_client import translated
+from impl.storage.user_index import UserIndex
 
-__all__ = ["Accepted", "Conversations", "Load", "Position", "Send", "Stored"]
+__all__ = ["Accepted", "Conversations", "Load", "LoadMembership", "Position", "Send", "Stored"]
 
 Load = Callable[[str], Awaitable[Stored | None]]
+LoadMembership = Callable[[str, int], Awaitable[Membership | None]]
 
 TAIL_KEEPS: Final = 100
 """Entries of a hot tail that stay though the database holds them."""
-RECENT_KEEPS: Final = 1000
-"""Conversations in a user's recency."""
 _LOADS_AT_ONCE: Final = 64
 _ATTEMPTS: Final = 3
 _WARM_KNOWN: Final = 65536
@@ -44,16 +45,17 @@ class Position:
     seq: int
 
 
-class Conversations:
+class Conversations(UserIndex):
     """The Redis side of conversations. An async context manager."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its parts, and two ways to ask the database
         self,
         redis: Redis,
         partitions: int,
         load: Load,
         recovery: Recovery | None = None,
         *,
+        load_membership: LoadMembership | None = None,
         patience: float = 5.0,
     ) -> None:
         """Takes its parts.
@@ -63,9 +65,11 @@ class Conversations:
             partitions: number of partitions of the deployment.
             load: reads a conversation from the database; None if it holds nothing of it.
             recovery: that of the client's connections; learns what was accepted.
+            load_membership: reads a user's present or last stay from the database.
             patience: seconds for which a send waits for a Redis that is away.
         """
-        self._redis = redis
+        super().__init__(redis)
+        self._load_membership = load_membership
         self._partitions = partitions
         self._load = load
         self._recovery = recovery
@@ -92,7 +96,8 @@ class Conversations:
         """Sequences a message and puts it on the stream, on disk when this returns.
 
         Raises:
-            Error: CLIENT_MESSAGE_ID_REUSED, NOT_A_MEMBER, RECOVERING, OVERLOADED, DEPENDENCY_UNAVAILABLE.
+            Error: CLIENT_MESSAGE_ID_REUSED, NOT_A_MEMBER, ROOM_NOT_FOUND, RECOVERING, OVERLOADED,
+                DEPENDENCY_UNAVAILABLE.
         """
         try:
             # A little more than a batch's patience, so that a batch's own error is heard.
@@ -141,6 +146,80 @@ class Conversations:
             self._recovery.saw(partition, stored.epoch * EPOCH_ORDINALS)
         return stored
 
+    async def change(self, change: RoomChange) -> Changed:
+        """Changes a room, and puts the event on the stream, on disk when this returns.
+
+        Who creates a room again gets the result of the first time.
+
+        Raises:
+            Denied: the rule of the change does not let the actor do this to the target.
+            Error: ROOM_NOT_FOUND, ROOM_FULL, OWNER_MUST_TRANSFER if an owner would leave others behind,
+                RECOVERING, OVERLOADED, DEPENDENCY_UNAVAILABLE.
+        """
+        raise NotImplementedError
+
+    async def mark(self, marks: Sequence[Mark]) -> list[Membership | None]:
+        """Moves marks ahead, never back and not beyond the last event; what has moved goes on the stream.
+
+        One result for each, in order: the member afterwards, or None if the user is no member of the
+        conversation now. Reading implies having received.
+
+        Raises:
+            Error: RECOVERING, OVERLOADED, DEPENDENCY_UNAVAILABLE; some may have moved then.
+        """
+        raise NotImplementedError
+
+    async def overview(
+        self, user_id: int, conversation_ids: Sequence[str], *, last_event: bool = False
+    ) -> dict[str, Overview]:
+        """Conversations as a user sees them; those that nobody knows are left out.
+
+        Where Redis does not know a conversation, the database tells of it, but not its last event's id and
+        envelope.
+
+        Raises:
+            Error: DEPENDENCY_UNAVAILABLE.
+        """
+        raise NotImplementedError
+
+    async def room(self, conversation_id: str) -> RoomState | None:
+        """A room without its members; None if there is none.
+
+        Raises:
+            Error: DEPENDENCY_UNAVAILABLE.
+        """
+        raise NotImplementedError
+
+    async def roster(self, conversation_id: str, token: str, limit: int) -> tuple[list[Membership], str]:
+        """Present members of a room in the order in which they came, and the token of the next page.
+
+        The first page has the token "", and so has the page after the last. Empty for what is no room.
+
+        Raises:
+            Error: PAGE_TOKEN_INVALID if the token is not of a page of this room, DEPENDENCY_UNAVAILABLE.
+        """
+        raise NotImplementedError
+
+    async def room_members(
+        self, conversation_ids: Sequence[str], most: int
+    ) -> dict[str, tuple[int, tuple[int, ...] | None]]:
+        """Number of present members of each room, and who they are if they are not more than `most`.
+
+        What is no room is left out.
+
+        Raises:
+            Error: DEPENDENCY_UNAVAILABLE.
+        """
+        raise NotImplementedError
+
+    async def durable(self, conversation_ids: Sequence[str]) -> dict[str, int]:
+        """Highest number that is in the database, of those conversations that Redis knows.
+
+        Raises:
+            Error: DEPENDENCY_UNAVAILABLE.
+        """
+        raise NotImplementedError
+
     async def heads(self, conversation_ids: Sequence[str]) -> Mapping[str, Position]:
         """Last positions of those conversations that Redis knows.
 
@@ -177,31 +256,6 @@ class Conversations:
                 return list(oldest)
             newest: Any = await self._redis.zrevrangebyscore(key, high, low, start=0, num=limit)
             return list(newest[::-1])
-
-    async def recent(self, user_id: int, limit: int) -> list[str]:
-        """A user's conversations, newest first.
-
-        Raises:
-            Error: DEPENDENCY_UNAVAILABLE.
-        """
-        with translated():
-            found: Any = await self._redis.zrevrange(recent(user_id), 0, limit - 1) if limit > 0 else []
-        return [conversation.decode() for conversation in found]
-
-    async def touch(self, recency: Sequence[tuple[int, str, int]]) -> None:
-        """Moves conversations up: (user, conversation, message id). Older ids change nothing.
-
-        Raises:
-            Error: DEPENDENCY_UNAVAILABLE.
-        """
-        pipeline = self._redis.pipeline(transaction=False)
-        for user, conversation, message_id in recency:
-            pipeline.zadd(recent(user), {conversation: message_id}, gt=True)
-        for user in {user for user, _, _ in recency}:
-            pipeline.zremrangebyrank(recent(user), 0, -RECENT_KEEPS - 1)
-        with translated():
-            if recency:
-                await pipeline.execute()
 
     async def persisted(self, partition: int, seqs: Mapping[str, int]) -> None:
         """Notes what the database holds of the partition's conversations, and trims their hot tails.

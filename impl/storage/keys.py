@@ -28,12 +28,30 @@ class ConversationKeys:
         return (f"{tag}:dedupe:0", f"{tag}:dedupe:1", f"{tag}:dedupe:2")
 
     def head(self, conversation_id: str) -> str:
-        """Hash: `epoch`, `seq` and `id` of the last event, `persisted` is the highest seq in the database."""
+        """Hash: `epoch`, `seq` and `id` of the last event, `persisted` is the highest seq in the database.
+
+        `asked` is the epoch in which the database was last asked for the conversation.
+        """
         return f"{self.of_partition.tag}:head:{conversation_id}"
 
     def members(self, conversation_id: str) -> str:
-        """Hash: user to `<role> <joined seq>`."""
+        """Hash: user to `<standing> <joined> <left> <delivered> <read>`; 0 left means present.
+
+        Older entries are `member 0`. Those of former members stay.
+        """
         return f"{self.of_partition.tag}:members:{conversation_id}"
+
+    def room(self, conversation_id: str) -> str:
+        """Hash: `name`, `description`, `join`, `history`, `created` in ms, and `count` of present members."""
+        return f"{self.of_partition.tag}:room:{conversation_id}"
+
+    def roster(self, conversation_id: str) -> str:
+        """Sorted set: present members of a room in the order in which they came. No two scores are equal."""
+        return f"{self.of_partition.tag}:roster:{conversation_id}"
+
+    def instances(self, conversation_id: str) -> str:
+        """Hash: instance where members of a room are connected to `<boot id>|<expiry, ms>`."""
+        return f"{self.of_partition.tag}:instances:{conversation_id}"
 
     def tail(self, conversation_id: str) -> str:
         """Sorted set: the newest envelopes by seq."""
@@ -46,8 +64,22 @@ def keys_of(conversation_id: str, partitions: int) -> ConversationKeys:
 
 
 def recent(user_id: int) -> str:
-    """Sorted set: a user's conversations by message id, as far as a double holds it."""
+    """Sorted set: a user's conversations by id of the last event, as far as a double holds it."""
     return f"recent:{{{user_id}}}"
+
+
+def rooms(user_id: int) -> str:
+    """Set: the conversations of a user's rooms, perhaps of some that they left."""
+    return f"rooms:{{{user_id}}}"
+
+
+LARGE_ROOMS = "rooms:large"
+"""Set: conversations of rooms of which not every event moves the recency of every member."""
+
+
+def created(user_id: int, client_request_id: str) -> str:
+    """String: `<room id> <digest of the request>`, the room that a user's request created."""
+    return f"created:{{{user_id}}}:{client_request_id}"
 
 
 def session(user_id: int) -> str:

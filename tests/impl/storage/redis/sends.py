@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from codegen.runtime.streams.partitions import PartitionKeys, partition_of
 from impl.storage.conversations import Send
+from impl.storage.membership import Membership
 from tests.impl.storage.redis.conftest import PARTITIONS
 
 _ids = itertools.count(1 << 60)
@@ -36,6 +37,11 @@ def send(
         message_id % 997,
         event.SerializeToString(),
     )
+
+
+def present(*users: int) -> tuple[Membership, ...]:
+    """Members of a private conversation, as the database has them."""
+    return tuple(Membership(user) for user in users)
 
 
 async def stream_of(redis: Redis, conversation: str) -> list[tuple[int, ConversationEvent]]:

@@ -13,7 +13,7 @@ from impl.storage.conversations import Accepted, Position, Stored
 from impl.storage.generation import EPOCH_ORDINALS
 from impl.storage.keys import keys_of, session
 from tests.impl.storage.redis.conftest import PARTITIONS, Process, World
-from tests.impl.storage.redis.sends import send, stream_of
+from tests.impl.storage.redis.sends import present, send, stream_of
 
 
 async def test_messages_of_a_conversation_are_numbered_without_gaps_and_stored_whole(
@@ -88,7 +88,7 @@ async def test_a_stranger_cannot_create_a_conversation(process: Process) -> None
 async def test_a_conversation_that_only_the_database_knows_goes_on_where_it_stopped(
     world: World, process: Process
 ) -> None:
-    world.stored["dm.1.2"] = Stored(epoch=1, seq=41, members=(1, 2))
+    world.stored["dm.1.2"] = Stored(epoch=1, seq=41, members=present(1, 2))
     accepted = await process.conversations.accept(send(members=()))
     assert (accepted.epoch, accepted.seq) == (1, 42)
 
@@ -127,7 +127,7 @@ async def test_a_database_that_is_away_stops_only_the_conversations_that_need_it
 async def test_stamped_numbers_are_right_up_to_two_to_the_53rd(world: World, process: Process) -> None:
     for n, seq in enumerate((0x7F, 0x80, (1 << 14) - 1, 1 << 31, (1 << 32) - 1, (1 << 53) - 2)):
         conversation = f"dm.1.{n}"
-        world.stored[conversation] = Stored(epoch=1, seq=seq - 1, members=(1,))
+        world.stored[conversation] = Stored(epoch=1, seq=seq - 1, members=present(1))
         assert (await process.conversations.accept(send(conversation))).seq == seq
         assert seq in {event.seq for _, event in await stream_of(process.redis, conversation)}
         (envelope,) = await process.conversations.tail(conversation, None, None, 1)

@@ -14,7 +14,7 @@ from im.errors.v1 import reason_errors
 from codegen.runtime.errors import Error
 from impl.storage.conversations import Accepted, Stored
 from tests.impl.storage.redis.conftest import Process, World
-from tests.impl.storage.redis.sends import send, stream_of
+from tests.impl.storage.redis.sends import present, send, stream_of
 
 MEMBERS = {"dm.1.2": (1, 2), "dm.1.3": (1, 3), "dm.2.3": (2, 3)}
 
@@ -80,7 +80,7 @@ async def compare(world: World, processes: Processes, rounds: list[list[Sent]]) 
     await processes[0].redis.flushall()
     world.stored.clear()
     first = await processes[0].conversations.accept(send("dm.0.0", 0, members=(0,)))
-    world.stored.update({c: Stored(first.epoch, 0, members) for c, members in MEMBERS.items()})
+    world.stored.update({c: Stored(first.epoch, 0, present(*members)) for c, members in MEMBERS.items()})
     model = Model()
     for number, together in enumerate(rounds):
         # Concurrent sends of one process share batches and keep the order of their arrival.

@@ -29,7 +29,7 @@ from impl.storage.keys import ConversationKeys
 from impl.storage.redis_client import connect_redis
 from tests import servers
 from tests.impl.storage.redis.conftest import PARTITIONS, Process, World
-from tests.impl.storage.redis.sends import send, stream_of
+from tests.impl.storage.redis.sends import present, send, stream_of
 
 HERE = partition_of("dm.1.2", PARTITIONS)
 
@@ -111,7 +111,7 @@ async def test_losing_everything_under_a_living_process_begins_a_new_epoch(
 ) -> None:
     for _ in range(5):
         await process.conversations.accept(send())
-    world.stored["dm.1.2"] = Stored(epoch=1, seq=3, members=(1, 2))
+    world.stored["dm.1.2"] = Stored(epoch=1, seq=3, members=present(1, 2))
     await process.redis.flushall()
 
     accepted = await process.conversations.accept(send())
@@ -162,7 +162,7 @@ async def test_an_end_of_the_log_that_only_the_database_saw_is_missed(world: Wor
         for _ in range(5):
             await process.conversations.accept(send())
     world.ordinals[HERE] = EPOCH_ORDINALS + 5
-    world.stored["dm.1.2"] = Stored(epoch=1, seq=5, members=(1, 2))
+    world.stored["dm.1.2"] = Stored(epoch=1, seq=5, members=present(1, 2))
     await world.server.stop()
     cut_last_write(world.server)
     await world.server.start()
@@ -183,7 +183,7 @@ async def test_an_empty_redis_beside_a_recorded_epoch_does_not_begin_with_the_fi
 async def test_a_conversation_that_the_database_knows_from_a_later_epoch_moves_the_partition_on(
     world: World, process: Process
 ) -> None:
-    world.stored["dm.1.2"] = Stored(epoch=5, seq=9, members=(1, 2))
+    world.stored["dm.1.2"] = Stored(epoch=5, seq=9, members=present(1, 2))
     accepted = await process.conversations.accept(send())
     assert accepted.epoch > 5
 
