@@ -17,10 +17,12 @@ _KEYWORDS: Final = """
 _MODULE: Final = """
     Any Bytes CallOptions ChannelOptions Close Duration Endpoint FieldMask FieldViolation Float FrameSocket
     HttpChannel Int64 Object Promise Reconnect Record Route RpcError SocketOptions SocketState Source
-    Timestamp Value any bigint boolean compareInt64 createClient never number object string symbol
+    Timestamp Value any backoffMs bigint boolean compareInt64 createClient never number object string symbol
     undefined unknown
 """
-_SOCKET_MEMBERS: Final = frozenset({"call", "close", "constructor", "on", "onState", "open", "post", "state"})
+_SOCKET_MEMBERS: Final = frozenset(
+    {"call", "close", "constructor", "on", "onState", "open", "post", "renew", "state"}
+)
 
 
 class Names:

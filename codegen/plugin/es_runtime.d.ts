@@ -58,6 +58,9 @@ export class RpcError extends Error {
 /** Orders two int64 values; an absent one counts as 0. Negative, 0 or positive. */
 export function compareInt64(left: Int64 | undefined, right: Int64 | undefined): number;
 
+/** Milliseconds to wait after so many failures in a row: anything up to a bound that doubles from 250 ms to 30 s. */
+export function backoffMs(failures: number): number;
+
 /** Options of one HTTP call. */
 export interface CallOptions {
   signal?: AbortSignal;
@@ -72,6 +75,8 @@ export interface ChannelOptions {
   baseUrl?: string;
   /** Bearer token for methods that need a user. */
   token?: Source<string | null>;
+  /** Told of a token that was refused; if it resolves to true, the call is made again, once. */
+  authenticate?: (token: string | null) => boolean | Promise<boolean>;
   fetch?: typeof fetch;
 }
 
@@ -108,6 +113,8 @@ export interface SocketState {
   close: Close | null;
   /** Pause before the next attempt. */
   retryMs: number | null;
+  /** What the server, or a call for the sake of the connection, said last. */
+  error: RpcError | null;
 }
 
 /** Options of a socket. */
@@ -116,6 +123,8 @@ export interface SocketOptions<Hello> {
   url: Source<string>;
   /** Content of the first frame. */
   hello?: () => Hello | Promise<Hello>;
+  /** Called when the server has refused who says hello; if it resolves to true, another attempt is made. */
+  authenticate?: () => boolean | Promise<boolean>;
   WebSocket?: typeof WebSocket;
 }
 
@@ -139,6 +148,8 @@ export class FrameSocket<ServerFrames, Hello> {
   open(): void;
   /** Ends the session. Calls under way fail. */
   close(): void;
+  /** Leaves the present connection for a new one. */
+  renew(): void;
   /** Listens to one kind of server frame. Returns a function that ends it. */
   on<K extends keyof ServerFrames>(frame: K, listener: (content: NonNullable<ServerFrames[K]>) => void): () => void;
   /** Listens to the state. Returns a function that ends it. */

@@ -152,9 +152,9 @@ async def page(browser: Browser, peer: Peer) -> AsyncIterator[Page]:
     await page.close()
 
 
-async def run(page: Page, body: str) -> Any:
+async def run(page: Page, *body: str) -> Any:
     """What a script with the client at hand returns."""
-    return await page.evaluate(f"async () => {{ {CLIENT} {body} }}")
+    return await page.evaluate(f"async () => {{ {CLIENT} {' '.join(body)} }}")
 
 
 async def test_path_query_body_and_token_go_where_the_schema_says(page: Page) -> None:
@@ -246,6 +246,29 @@ async def test_whatever_goes_wrong_on_the_way_is_the_same_kind_of_error(page: Pa
         "INVALID_ARGUMENT",
         "UNKNOWN",
     ]
+
+
+async def test_a_call_refused_for_its_token_is_made_once_more_with_another(page: Page) -> None:
+    script = """
+        const refusals = [];
+        const tokens = ["old", "new", "old", "old"];
+        const fetch = async (url, init) => {
+          const fresh = init.headers.authorization === "Bearer new";
+          const info = { "@type": "type.googleapis.com/google.rpc.ErrorInfo", domain: DOMAIN };
+          return new Response(JSON.stringify(fresh ? { name: "n" } : { code: 16, details: [info] }), {
+            status: fresh ? 200 : 401,
+          });
+        };
+        const token = () => tokens.shift();
+        const authenticate = async (refused) => Boolean(refusals.push(refused));
+        const { shelfService } = createClient({ token, authenticate, fetch });
+        const get = () => shelfService.getBook({ name: "x" }).catch((error) => error.code);
+        return [await get(), await get(), refusals];
+    """
+    again = [{"name": "n"}, "UNAUTHENTICATED", ["old", "old"]]
+    assert await run(page, script.replace("DOMAIN", "'idiom'")) == again
+    own = ["UNAUTHENTICATED", {"name": "n"}, []]
+    assert await run(page, script.replace("DOMAIN", "'shelf'")) == own
 
 
 async def test_int64_are_compared_exactly(page: Page) -> None:
@@ -379,6 +402,7 @@ async def test_sessions_that_end_at_once_come_back_ever_more_slowly(page: Page, 
     await run(page, SOCKET)
     await page.evaluate(
         """() => {
+          Math.random = () => 1;
           window.pauses = [];
           socket.onState(({ retryMs }) => retryMs === null || pauses.push(retryMs));
         }"""
@@ -388,8 +412,80 @@ async def test_sessions_that_end_at_once_come_back_ever_more_slowly(page: Page, 
         await states(page, "open")
         await socket.close(1012)
         await page.wait_for_function("(count) => pauses.length === count", arg=ended + 1)
-    first, second, third = await page.evaluate("pauses")
-    assert first <= 500 <= second <= 1000 <= third
+    assert await page.evaluate("pauses") == [250, 500, 1000]
+
+
+async def test_pauses_are_spread_over_all_of_a_bound_that_has_an_end(page: Page) -> None:
+    script = """
+        const { backoffMs } = await import("/web/runtime.js");
+        const most = (random) => { Math.random = () => random; return [1, 2, 8, 99].map(backoffMs); };
+        return [most(1), most(0)];
+    """
+    assert await run(page, script) == [[250, 500, 30000, 30000], [0, 0, 0, 0]]
+
+
+AUTHENTICATED = SOCKET.replace("hello:", "authenticate: () => window.ask(), hello:")
+
+
+async def test_a_refused_hello_is_said_again_once_there_is_something_new_to_say(
+    page: Page, peer: Peer
+) -> None:
+    await run(page, "window.asked = 0; window.ask = async () => (asked += 1) === 1;", AUTHENTICATED)
+    socket = await peer.sockets.get()
+    await socket.close(4401)
+    await peer.greeted()
+    expected = [["connecting", None], ["connecting", "STRANGER"], ["waiting", "STRANGER"]]
+    assert (await states(page, "open"))[:3] == expected
+    assert await page.evaluate("asked") == 1
+
+
+async def test_a_hello_that_is_refused_although_it_is_new_ends_the_session(page: Page, peer: Peer) -> None:
+    await run(page, "window.asked = 0; window.ask = async () => Boolean(asked += 1);", AUTHENTICATED)
+    await run(page, "socket.onState((now) => (window.last = now));")
+    for _ in range(2):
+        socket = await peer.sockets.get()
+        await socket.send_json({"error": {"code": "UNAUTHENTICATED", "reason": "TOKEN_INVALID"}})
+        await socket.close(4401)
+    assert (await states(page, "closed"))[-1] == ["closed", "STRANGER"]
+    assert await page.evaluate("[asked, last.error.reason]") == [1, "TOKEN_INVALID"]
+
+
+async def test_what_cannot_be_asked_for_now_is_asked_for_later(page: Page, peer: Peer) -> None:
+    ask = """
+        window.asked = 0;
+        window.ask = async () => {
+          asked += 1;
+          if (asked < 3) throw new RpcError({ code: "UNAVAILABLE" });
+          return true;
+        };
+    """
+    await run(page, ask, AUTHENTICATED)
+    for _ in range(3):
+        socket = await peer.sockets.get()
+        await socket.close(4401)
+    await peer.greeted()
+    await states(page, "open")
+    assert await page.evaluate("asked") == 3
+
+
+async def test_a_renewed_session_says_hello_again_at_once(page: Page, peer: Peer) -> None:
+    await run(page, SOCKET)
+    await peer.greeted()
+    await states(page, "open")
+    await page.evaluate("socket.renew()")
+    await peer.greeted()
+    assert ["waiting", "RENEWED"] in await states(page, "open")
+
+
+async def test_a_connection_that_died_with_the_network_is_found_when_the_network_is_back(
+    page: Page, peer: Peer
+) -> None:
+    await run(page, SOCKET)
+    await peer.greeted(heartbeat_seconds=60)
+    await states(page, "open")
+    await page.evaluate("dispatchEvent(new Event('online'))")
+    await peer.greeted()
+    assert ["waiting", "HEARTBEAT_TIMEOUT"] in await states(page, "open")
 
 
 async def test_an_address_that_is_none_is_asked_for_again(page: Page) -> None:

@@ -56,6 +56,7 @@ def test_the_wheel_carries_the_toolkit_and_nothing_else(wheel: Path) -> None:
         "codegen/py.typed",
         "codegen/proto/idiom/v1/options.proto",
         "codegen/plugin/es_runtime.js",
+        "codegen/plugin/es_runtime_socket.js",
     } <= set(names)
     assert not [name for name in names if "__pycache__" in name]
 

@@ -2,12 +2,13 @@
 
 import { FrameSocket, HttpChannel } from "./runtime.js";
 
-export { FrameSocket, HttpChannel, RpcError, compareInt64 } from "./runtime.js";
+export { FrameSocket, HttpChannel, RpcError, backoffMs, compareInt64 } from "./runtime.js";
 
 /**
  * One client for each service, over one HTTP channel.
  *
- * Options: `baseUrl`, put before every path; `token`, a bearer token or a function that gives it.
+ * Options: `baseUrl`, put before every path; `token`, a bearer token or a function that gives it;
+ * `authenticate`, told of a token that was refused.
  */
 export function createClient(options) {
   const channel = new HttpChannel(options);
