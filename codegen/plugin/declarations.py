@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from codegen.plugin import names
-from codegen.plugin.ir import Method, Policy, Service
+from codegen.plugin.ir import Binding, Method, Policy, Service
 from codegen.plugin.python_text import Call, Expression, Module, call, sequence, string
 
 TABLES: Final = "codegen.runtime.method"
+ROUTES: Final = "codegen.runtime.transcoding.route"
 
 
 def seconds(milliseconds: int) -> str:
@@ -29,6 +30,8 @@ def method(module: Module, method: Method) -> Call:
         arguments["client_streaming"] = "True"
     if method.server_streaming:
         arguments["server_streaming"] = "True"
+    if method.idempotent:
+        arguments["idempotent"] = "True"
     stated = policy(module, method.policy)
     if stated.arguments:
         arguments["policy"] = stated
@@ -59,6 +62,27 @@ def method_of(module: Module, service: Service, method: Method) -> str:
     """A method in the table that the back end `rpc` made of its service."""
     table = module.use(names.module(service.desc.file, "_rpc"), table_name(service))
     return f"{table}.methods[{method.index}]"
+
+
+def route(module: Module, service: Service, method: Method, binding: Binding) -> Call:
+    """A `Route`."""
+    template = binding.template
+    arguments: dict[str, Expression] = {
+        "method": method_of(module, service, method),
+        "verb": string(binding.verb),
+        "template": string(template.source),
+        "segments": sequence(string(segment) for segment in template.segments),
+    }
+    arguments |= {"custom_verb": string(template.verb)} if template.verb else {}
+    if binding.variables:
+        variable = module.use(ROUTES, "Variable")
+        arguments["variables"] = sequence(
+            call(variable, sequence(string(name) for name in each.names), str(each.start), str(each.end))
+            for each in binding.variables
+        )
+    arguments |= {"body": string(binding.body)} if binding.body else {}
+    arguments |= {"response_body": string(binding.response_body)} if binding.response_body else {}
+    return call(module.use(ROUTES, "Route"), **arguments)
 
 
 def class_name(service: Service) -> str:

@@ -20,6 +20,7 @@ from protobuf import (
     DescOneof,
     DescService,
 )
+from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
 
 from codegen.plugin.template import Template
 
@@ -126,6 +127,12 @@ class Method:
     def output(self) -> DescMessage:
         """Type of responses."""
         return self.desc.output
+
+    @property
+    def idempotent(self) -> bool:
+        """Whether a second call has no further effect; `idempotency_level`."""
+        levels = MethodOptions.IdempotencyLevel
+        return self.desc.idempotency in (levels.NO_SIDE_EFFECTS, levels.IDEMPOTENT)
 
     @property
     def client_streaming(self) -> bool:

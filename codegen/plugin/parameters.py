@@ -10,6 +10,7 @@ BACK_ENDS: Final = (
     "messages",
     "grpc",
     "rpc",
+    "http",
     "stream",
     "consumer",
     "socket",

@@ -9,11 +9,9 @@ from collections.abc import Iterator
 
 from codegen.plugin import names
 from codegen.plugin.backend import Output, Run
-from codegen.plugin.declarations import method_of
+from codegen.plugin.declarations import ROUTES, route
 from codegen.plugin.ir import Binding, Method, Service
-from codegen.plugin.python_text import Call, Expression, Module, call, layout, sequence, string
-
-_ROUTE = "codegen.runtime.transcoding.route"
+from codegen.plugin.python_text import Module, layout, sequence
 
 
 def generate(run: Run) -> Iterator[Output]:
@@ -34,9 +32,9 @@ def _module_name(service: Service) -> str:
 def _module(source: str, service: Service) -> str:
     module = Module(source, f"HTTP routes of {service.full_name}.", {"ROUTES"})
     routes = [
-        _route(module, service, method, binding) for method in service.methods for binding in _routed(method)
+        route(module, service, method, binding) for method in service.methods for binding in _routed(method)
     ]
-    module.block(layout(f"ROUTES: tuple[{module.use(_ROUTE, 'Route')}, ...] = ", sequence(routes)))
+    module.block(layout(f"ROUTES: tuple[{module.use(ROUTES, 'Route')}, ...] = ", sequence(routes)))
     return module.text()
 
 
@@ -44,31 +42,11 @@ def _routed(method: Method) -> tuple[Binding, ...]:
     return method.bindings if method.desc.method_kind == "unary" else ()
 
 
-def _route(module: Module, service: Service, method: Method, binding: Binding) -> Call:
-    template = binding.template
-    arguments: dict[str, Expression] = {
-        "method": method_of(module, service, method),
-        "verb": string(binding.verb),
-        "template": string(template.source),
-        "segments": sequence(string(segment) for segment in template.segments),
-    }
-    arguments |= {"custom_verb": string(template.verb)} if template.verb else {}
-    if binding.variables:
-        variable = module.use(_ROUTE, "Variable")
-        arguments["variables"] = sequence(
-            call(variable, sequence(string(name) for name in each.names), str(each.start), str(each.end))
-            for each in binding.variables
-        )
-    arguments |= {"body": string(binding.body)} if binding.body else {}
-    arguments |= {"response_body": string(binding.response_body)} if binding.response_body else {}
-    return call(module.use(_ROUTE, "Route"), **arguments)
-
-
 def _aggregate(modules: list[str]) -> str:
     """Relative imports: the package may bear any name."""
     module = Module("all services", "HTTP routes of all services.", {"ROUTES"})
     for name in modules:
         module.use(".", name)
-    route = module.use(_ROUTE, "Route")
-    module.block(layout(f"ROUTES: tuple[{route}, ...] = ", sequence(f"*{name}.ROUTES" for name in modules)))
+    table = module.use(ROUTES, "Route")
+    module.block(layout(f"ROUTES: tuple[{table}, ...] = ", sequence(f"*{name}.ROUTES" for name in modules)))
     return module.text()

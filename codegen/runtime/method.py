@@ -81,6 +81,8 @@ class Method:
     response: type[Message]
     client_streaming: bool = False
     server_streaming: bool = False
+    idempotent: bool = False
+    """Whether a second call has no further effect; `idempotency_level`."""
     policy: Policy = Policy()
 
     @property

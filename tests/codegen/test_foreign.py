@@ -90,7 +90,7 @@ def test_every_generated_module_can_be_imported(generated: Path, load: Callable[
     modules = [path.relative_to(generated / "generated") for path in generated.glob("generated/**/*.py")]
     for module in modules:
         load(".".join(module.with_suffix("").parts))
-    assert len(modules) == 10
+    assert len(modules) == 12
     assert len(load("depot_routes").ROUTES) == 4
     assert load("depot.v1.depot_stream").NONE.groups == ("yield", "lambda")
 
@@ -116,7 +116,8 @@ def test_the_generated_code_and_its_users_pass_mypy_strict(generated: Path) -> N
         f"--cache-dir={ROOT / '.mypy_cache' / 'foreign'}",
     ]
     typed = [
-        f"generated/depot/v1/depot_{name}.py" for name in ("rpc", "stream", "consumer", "socket", "errors")
+        f"generated/depot/v1/depot_{name}.py"
+        for name in ("rpc", "http", "stream", "consumer", "socket", "errors")
     ]
     result = subprocess.run(
         [sys.executable, "-m", "mypy", *options, *ignored, "user.py", *typed],

@@ -11,7 +11,7 @@ from tests.codegen.schemas import build, generate, workspace
 
 HERE: Final = Path(__file__).parent
 EXPECTED: Final = HERE / "expected"
-BACK_ENDS: Final = ("rpc", "stream", "consumer", "socket", "errors", "closes", "routes")
+BACK_ENDS: Final = ("rpc", "http", "stream", "consumer", "socket", "errors", "closes", "routes")
 """All that write Python, but for protoc's own, and for `descriptors`, whose bytes change with imports."""
 
 

@@ -37,6 +37,7 @@ AUTH_SERVICE = Service(
             attribute="refresh",
             request=auth_service_pb2.RefreshRequest,
             response=auth_service_pb2.RefreshResponse,
+            idempotent=True,
             policy=Policy(
                 auth=Auth.NONE,
                 rate="auth",
@@ -51,6 +52,7 @@ AUTH_SERVICE = Service(
             attribute="logout",
             request=auth_service_pb2.LogoutRequest,
             response=auth_service_pb2.LogoutResponse,
+            idempotent=True,
             policy=Policy(auth=Auth.USER, rate="auth", deadline=10.0, retry=Retry.SAFE),
         ),
         Method(
@@ -59,6 +61,7 @@ AUTH_SERVICE = Service(
             attribute="list_logins",
             request=auth_service_pb2.ListLoginsRequest,
             response=auth_service_pb2.ListLoginsResponse,
+            idempotent=True,
             policy=Policy(auth=Auth.USER, deadline=5.0, retry=Retry.SAFE),
         ),
         Method(
@@ -67,6 +70,7 @@ AUTH_SERVICE = Service(
             attribute="revoke_login",
             request=auth_service_pb2.RevokeLoginRequest,
             response=auth_service_pb2.RevokeLoginResponse,
+            idempotent=True,
             policy=Policy(auth=Auth.USER, rate="auth", deadline=10.0),
         ),
         Method(

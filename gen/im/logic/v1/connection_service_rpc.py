@@ -21,6 +21,7 @@ CONNECTION_SERVICE = Service(
             attribute="get_connection",
             request=connection_service_pb2.GetConnectionRequest,
             response=connection_service_pb2.GetConnectionResponse,
+            idempotent=True,
             policy=Policy(auth=Auth.USER, deadline=5.0, retry=Retry.SAFE),
         ),
     ),

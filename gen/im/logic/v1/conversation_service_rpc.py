@@ -21,6 +21,7 @@ CONVERSATION_SERVICE = Service(
             attribute="list_conversations",
             request=conversation_service_pb2.ListConversationsRequest,
             response=conversation_service_pb2.ListConversationsResponse,
+            idempotent=True,
             policy=Policy(auth=Auth.USER, deadline=10.0, retry=Retry.SAFE),
         ),
         Method(
@@ -29,6 +30,7 @@ CONVERSATION_SERVICE = Service(
             attribute="get_conversation",
             request=conversation_service_pb2.GetConversationRequest,
             response=conversation_service_pb2.GetConversationResponse,
+            idempotent=True,
             policy=Policy(auth=Auth.USER, deadline=5.0, retry=Retry.SAFE),
         ),
         Method(
@@ -37,6 +39,7 @@ CONVERSATION_SERVICE = Service(
             attribute="mark_read",
             request=conversation_service_pb2.MarkReadRequest,
             response=conversation_service_pb2.MarkReadResponse,
+            idempotent=True,
             policy=Policy(auth=Auth.USER, rate="mark", deadline=10.0, retry=Retry.SAFE),
         ),
         Method(
@@ -45,6 +48,7 @@ CONVERSATION_SERVICE = Service(
             attribute="list_heads",
             request=conversation_service_pb2.ListHeadsRequest,
             response=conversation_service_pb2.ListHeadsResponse,
+            idempotent=True,
             policy=Policy(auth=Auth.SERVICE, deadline=5.0, retry=Retry.SAFE),
         ),
         Method(
@@ -53,6 +57,7 @@ CONVERSATION_SERVICE = Service(
             attribute="record_delivered",
             request=conversation_service_pb2.RecordDeliveredRequest,
             response=conversation_service_pb2.RecordDeliveredResponse,
+            idempotent=True,
             policy=Policy(auth=Auth.SERVICE, deadline=5.0, retry=Retry.SAFE),
         ),
     ),

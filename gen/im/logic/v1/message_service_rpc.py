@@ -21,6 +21,7 @@ MESSAGE_SERVICE = Service(
             attribute="send_message",
             request=message_service_pb2.SendMessageRequest,
             response=message_service_pb2.SendMessageResponse,
+            idempotent=True,
             policy=Policy(
                 auth=Auth.USER,
                 rate="send",
@@ -38,6 +39,7 @@ MESSAGE_SERVICE = Service(
             attribute="list_messages",
             request=message_service_pb2.ListMessagesRequest,
             response=message_service_pb2.ListMessagesResponse,
+            idempotent=True,
             policy=Policy(auth=Auth.USER, deadline=10.0, retry=Retry.SAFE),
         ),
     ),

@@ -21,6 +21,7 @@ ROOM_SERVICE = Service(
             attribute="create_room",
             request=room_service_pb2.CreateRoomRequest,
             response=room_service_pb2.CreateRoomResponse,
+            idempotent=True,
             policy=Policy(
                 auth=Auth.USER,
                 rate="room",
@@ -35,6 +36,7 @@ ROOM_SERVICE = Service(
             attribute="get_room",
             request=room_service_pb2.GetRoomRequest,
             response=room_service_pb2.GetRoomResponse,
+            idempotent=True,
             policy=Policy(auth=Auth.USER, deadline=5.0, retry=Retry.SAFE),
         ),
         Method(
@@ -43,6 +45,7 @@ ROOM_SERVICE = Service(
             attribute="update_room",
             request=room_service_pb2.UpdateRoomRequest,
             response=room_service_pb2.UpdateRoomResponse,
+            idempotent=True,
             policy=Policy(auth=Auth.USER, rate="room", deadline=10.0, max_request_bytes=65536),
         ),
         Method(
@@ -51,6 +54,7 @@ ROOM_SERVICE = Service(
             attribute="add_member",
             request=room_service_pb2.AddMemberRequest,
             response=room_service_pb2.AddMemberResponse,
+            idempotent=True,
             policy=Policy(auth=Auth.USER, rate="room", deadline=10.0, retry=Retry.SAFE),
         ),
         Method(
@@ -59,6 +63,7 @@ ROOM_SERVICE = Service(
             attribute="list_members",
             request=room_service_pb2.ListMembersRequest,
             response=room_service_pb2.ListMembersResponse,
+            idempotent=True,
             policy=Policy(auth=Auth.USER, deadline=5.0, retry=Retry.SAFE),
         ),
         Method(
@@ -67,6 +72,7 @@ ROOM_SERVICE = Service(
             attribute="update_member",
             request=room_service_pb2.UpdateMemberRequest,
             response=room_service_pb2.UpdateMemberResponse,
+            idempotent=True,
             policy=Policy(auth=Auth.USER, rate="room", deadline=10.0),
         ),
         Method(
@@ -75,6 +81,7 @@ ROOM_SERVICE = Service(
             attribute="remove_member",
             request=room_service_pb2.RemoveMemberRequest,
             response=room_service_pb2.RemoveMemberResponse,
+            idempotent=True,
             policy=Policy(auth=Auth.USER, rate="room", deadline=10.0),
         ),
     ),

@@ -21,6 +21,7 @@ USER_SERVICE = Service(
             attribute="get_me",
             request=user_service_pb2.GetMeRequest,
             response=user_service_pb2.GetMeResponse,
+            idempotent=True,
             policy=Policy(auth=Auth.USER, deadline=5.0, retry=Retry.SAFE),
         ),
         Method(
@@ -29,6 +30,7 @@ USER_SERVICE = Service(
             attribute="update_me",
             request=user_service_pb2.UpdateMeRequest,
             response=user_service_pb2.UpdateMeResponse,
+            idempotent=True,
             policy=Policy(auth=Auth.USER, deadline=5.0, max_request_bytes=16384),
         ),
         Method(
@@ -37,6 +39,7 @@ USER_SERVICE = Service(
             attribute="get_user",
             request=user_service_pb2.GetUserRequest,
             response=user_service_pb2.GetUserResponse,
+            idempotent=True,
             policy=Policy(auth=Auth.USER, deadline=5.0, retry=Retry.SAFE),
         ),
         Method(
@@ -45,6 +48,7 @@ USER_SERVICE = Service(
             attribute="lookup_user",
             request=user_service_pb2.LookupUserRequest,
             response=user_service_pb2.LookupUserResponse,
+            idempotent=True,
             policy=Policy(auth=Auth.USER, deadline=5.0, retry=Retry.SAFE),
         ),
     ),

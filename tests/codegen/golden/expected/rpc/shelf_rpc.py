@@ -44,6 +44,7 @@ SHELF_SERVICE = Service(
             attribute="get_shelf",
             request=shelf_pb2.GetShelfRequest,
             response=shelf_pb2.Shelf,
+            idempotent=True,
             policy=Policy(auth=Auth.NONE),
         ),
         Method(

@@ -1,0 +1,1 @@
+"""Clients of a service, for programs outside it: over HTTP, gRPC and sockets."""
