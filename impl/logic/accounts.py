@@ -13,16 +13,24 @@ from codegen.runtime.errors import Error
 from impl.storage.users import Users
 
 REMEMBERED = 100_000
-_MOST_DIGITS = 19
-"""Of an int64."""
+_LARGEST = (1 << 63) - 1
+_MOST_DIGITS = len(str(_LARGEST))
 
 
 def caller_id(context: Context) -> int:
     """Id of the calling user. Error TOKEN_INVALID if the token speaks for something else."""
-    subject = context.caller.subject
-    if not (subject.isascii() and subject.isdigit() and len(subject) <= _MOST_DIGITS):
-        raise Error(TOKEN_INVALID, "the access token does not name a user")
-    return int(subject)
+    return _number(context.caller.subject, "a user")
+
+
+def caller_login(context: Context) -> int:
+    """Id of the login by which the user calls. Error TOKEN_INVALID if the token has none."""
+    return _number(context.caller.login, "a login")
+
+
+def _number(text: str, what: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS and int(text) <= _LARGEST):
+        raise Error(TOKEN_INVALID, f"the access token does not name {what}")
+    return int(text)
 
 
 class Accounts:

@@ -28,11 +28,13 @@ from codegen.runtime.lifecycle import serve_until
 from codegen.runtime.method import Service
 from codegen.runtime.pipeline import Pipeline
 from impl.logic.accounts import Accounts
-from impl.logic.auth import Auth
+from impl.logic.auth import Auth, Tokens
 from impl.logic.connections import ConnectionDirectory
 from impl.logic.conversations import ConversationList
 from impl.logic.messages import MessageDesk
 from impl.logic.passwords import Passwords
+from impl.logic.refresh_tokens import RefreshTokens
+from impl.logic.sweep import UsedTokenSweep
 from impl.logic.users import UserDirectory
 from impl.logic.workers import Ids
 from impl.settings import Settings
@@ -41,6 +43,7 @@ from impl.storage.database import Database
 from impl.storage.deployment import agreed_partitions
 from impl.storage.envelope import private_id
 from impl.storage.generation import Recovery
+from impl.storage.logins import Logins
 from impl.storage.messages import Messages
 from impl.storage.redis_client import connect_redis
 from impl.storage.users import Users
@@ -95,8 +98,10 @@ async def _services(
     ids = await stack.enter_async_context(Ids(etcd, instance, messages.is_empty))
     passwords = await stack.enter_async_context(Passwords())
     connect = await stack.enter_async_context(Instances(etcd, DELIVERY_SERVICE.target))
-    accounts, tokens = Accounts(users), _user_tokens(settings)
-    auth: AuthService = Auth(users, passwords, tokens, ids, settings.refresh_token_seconds)
+    accounts, logins = Accounts(users), Logins(database)
+    tokens = Tokens(_user_tokens(settings), _refresh_tokens(settings))
+    await stack.enter_async_context(UsedTokenSweep(logins, tokens.refresh.milliseconds))
+    auth: AuthService = Auth(users, logins, passwords, tokens, ids)
     directory: UserService = UserDirectory(users)
     desk: MessageService = MessageDesk(accounts, ids, conversations, messages)
     listing: ConversationService = ConversationList(accounts, conversations, messages)
@@ -132,6 +137,10 @@ def _server(
 
 def _user_tokens(settings: Settings) -> UserTokens:
     return UserTokens(settings.user_key(), settings.access_token_seconds)
+
+
+def _refresh_tokens(settings: Settings) -> RefreshTokens:
+    return RefreshTokens(settings.user_key(), settings.refresh_token_seconds)
 
 
 async def _patiently(what: str, attempt: Callable[[], Awaitable[T]]) -> T:

@@ -102,8 +102,8 @@ class UsedRefreshTokenRow(SQLModel, table=True):
     """SHA-256 of the token."""
     login_id: int = Field(sa_column=Column(snowflake(), ForeignKey("logins.id"), nullable=False, index=True))
     request_hash: bytes = Field(sa_column=Column(digest(), nullable=False))
-    """SHA-256 of the client request id of the exchange."""
-    used_at: int = Field(sa_column=Column(BigInteger, nullable=False))
+    """SHA-256 of the client request id of the exchange; of none, 32 bytes that belong to no id."""
+    used_at: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
 
 
 class ConversationRow(SQLModel, table=True):

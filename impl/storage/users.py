@@ -1,4 +1,4 @@
-"""Users and their logins."""
+"""Users."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sqlmodel import col
 
 from codegen.runtime.errors import Error
 from impl.storage.database import Database, uninterrupted
+from impl.storage.logins import Login, login_values
 from impl.storage.tables import LoginRow, UserRow
 
 
@@ -27,17 +28,6 @@ class Account:
     about: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
-    """One login: what a refresh token stands for."""
-
-    id: int
-    user_id: int
-    refresh_hash: bytes
-    created_ms: int
-    expires_ms: int
-
-
 class Users:
     """Accounts by id and by name. Error DEPENDENCY_UNAVAILABLE when the database is away."""
 
@@ -50,17 +40,11 @@ class Users:
         try:
             async with self._database.writing() as connection:
                 await connection.execute(insert(UserRow), _account_values(account))
-                await connection.execute(insert(LoginRow), _login_values(login))
+                await connection.execute(insert(LoginRow), login_values(login))
         except IntegrityError:
             if await self.by_name(account.username) is None:
                 raise
             raise Error(USERNAME_TAKEN, f"the user name {account.username!r} is taken") from None
-
-    @uninterrupted
-    async def create_login(self, login: Login) -> None:
-        """Stores a login."""
-        async with self._database.writing() as connection:
-            await connection.execute(insert(LoginRow), _login_values(login))
 
     async def by_name(self, username: str) -> Account | None:
         """The account of a name, without regard to case."""
@@ -123,15 +107,4 @@ def _account_values(account: Account) -> dict[str, object]:
         "display_name": account.display_name,
         "about": account.about,
         "created_at": account.created_ms,
-    }
-
-
-def _login_values(login: Login) -> dict[str, object]:
-    return {
-        "id": login.id,
-        "user_id": login.user_id,
-        "refresh_hash": login.refresh_hash,
-        "created_at": login.created_ms,
-        "expires_at": login.expires_ms,
-        "revoked_at": None,
     }

@@ -17,15 +17,17 @@ from codegen.runtime.discovery import Etcd, Instance
 from codegen.runtime.errors import Error, Reason
 from codegen.runtime.identity import UserTokens
 from impl.logic.accounts import Accounts
-from impl.logic.auth import Auth
+from impl.logic.auth import Auth, Tokens
 from impl.logic.conversations import ConversationList
 from impl.logic.messages import MessageDesk
 from impl.logic.passwords import Passwords
+from impl.logic.refresh_tokens import RefreshTokens
 from impl.logic.users import UserDirectory
 from impl.logic.workers import Ids
 from impl.storage.conversations import Conversations
 from impl.storage.database import Database
 from impl.storage.generation import Recovery
+from impl.storage.logins import Logins
 from impl.storage.messages import Messages
 from impl.storage.migration import migrate
 from impl.storage.redis_client import connect_redis
@@ -35,6 +37,7 @@ from tests import servers
 PARTITIONS = 4
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 TOKENS = UserTokens(b"k" * 32, 60)
+REFRESH = RefreshTokens(b"k" * 32, 3600)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +85,7 @@ class Tier:
     """The parts that calls go through."""
 
     users: Users
+    logins: Logins
     messages: Messages
     conversations: Conversations
     auth: Auth
@@ -102,12 +106,13 @@ async def tier(keys: Etcd, redis_process: servers.Redis, database: Database) -> 
         await stack.enter_async_context(conversations)
         ids = await stack.enter_async_context(Ids(keys, logic(), messages.is_empty))
         passwords = await stack.enter_async_context(Passwords(CHEAP))
-        accounts = Accounts(users)
+        accounts, logins = Accounts(users), Logins(database)
         yield Tier(
             users,
+            logins,
             messages,
             conversations,
-            Auth(users, passwords, TOKENS, ids, 3600),
+            Auth(users, logins, passwords, Tokens(TOKENS, REFRESH), ids),
             UserDirectory(users),
             MessageDesk(accounts, ids, conversations, messages),
             ConversationList(accounts, conversations, messages),
@@ -119,11 +124,17 @@ def as_user(user_id: int | str, session: str = "") -> Context:
     return Context(Wire.GRPC, Identity(subject=str(user_id), session=session))
 
 
+def with_token(access_token: str) -> Context:
+    """A call with an access token."""
+    return Context(Wire.GRPC, TOKENS.verify(access_token))
+
+
 ANYBODY = Context(Wire.GRPC)
 
 
-async def refused(reason: Reason, call: Awaitable[object]) -> None:
+async def refused(reason: Reason, call: Awaitable[object]) -> Error:
     """Awaits a call that must fail for this reason."""
     with pytest.raises(Error) as caught:
         await call
     assert caught.value.reason == reason
+    return caught.value

@@ -39,6 +39,7 @@ def upgrade() -> None:
         sa.Column("used_at", _BIG, nullable=False),
     )
     op.create_index("ix_used_refresh_tokens_login_id", "used_refresh_tokens", ["login_id"])
+    op.create_index("ix_used_refresh_tokens_used_at", "used_refresh_tokens", ["used_at"])
     op.create_table(
         "rooms",
         sa.Column("conversation_id", _exact(128), sa.ForeignKey("conversations.id"), primary_key=True),

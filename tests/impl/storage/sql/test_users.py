@@ -9,8 +9,9 @@ from sqlalchemy.exc import IntegrityError
 
 from codegen.runtime.errors import Error
 from impl.storage.database import Database
+from impl.storage.logins import Login
 from impl.storage.tables import LoginRow, UserRow
-from impl.storage.users import Account, Login, Users
+from impl.storage.users import Account, Users
 
 
 def account(number: int, name: str) -> Account:
@@ -63,7 +64,8 @@ async def test_of_many_who_register_one_name_at_once_one_gets_it(database: Datab
 
 async def test_a_login_needs_its_user(database: Database) -> None:
     with pytest.raises(IntegrityError):
-        await Users(database).create_login(login(1, 2))
+        await Users(database).create(account(7, "Ada"), login(1, 2))
+    assert await count(database, UserRow) == 0
 
 
 async def test_many_accounts_are_found_at_once(database: Database) -> None:
