@@ -60,10 +60,14 @@ class Settings(BaseSettings):
         default="", description="Address of the socket given to clients; empty means the instance's own."
     )
     access_token_seconds: float = Field(
-        default=43200.0, gt=0, le=_YEAR, allow_inf_nan=False, description="Life of an access token."
+        default=900.0, gt=0, le=_YEAR, allow_inf_nan=False, description="Life of an access token."
     )
     refresh_token_seconds: float = Field(
-        default=2592000.0, gt=0, le=10 * _YEAR, allow_inf_nan=False, description="Life of a refresh token."
+        default=2592000.0,
+        gt=0,
+        le=10 * _YEAR,
+        allow_inf_nan=False,
+        description="Life of a refresh token; each exchange begins another.",
     )
     user_secret: str = Field(default="", description="Signs access tokens; empty means `secrets/user`.")
     service_secret: str = Field(
