@@ -29,9 +29,12 @@ from impl.storage.deployment import agreed_partitions
 from impl.storage.generation import Recovery
 from impl.storage.messages import Messages
 from impl.storage.redis_client import connect_redis, translated
+from impl.storage.room_instances import RoomInstances
 from impl.storage.sessions import Sessions
 from impl.task.consumer import ConversationTask
+from impl.task.courier import Courier
 from impl.task.deliveries import Deliveries
+from impl.task.notices import Notices
 from impl.task.outcome import transient
 from impl.task.persist import Persist
 from impl.task.push import Push
@@ -72,15 +75,17 @@ async def _start(stack: AsyncExitStack, settings: Settings) -> ConsumerRunner:
     await _reached(database.check)
     await _reached(lambda: _answering(redis))
     conversations = await stack.enter_async_context(
-        Conversations(redis, partitions, messages.stored, recovery)
+        Conversations(redis, partitions, messages.stored, recovery, load_membership=messages.membership)
     )
-    push = Push(conversations, Sessions(redis), await _deliveries(stack, settings, etcd))
+    sessions, rooms = Sessions(redis), RoomInstances(redis, partitions)
+    courier, notices = await _couriers(stack, await _gateways(stack, settings, etcd), sessions, rooms)
+    push = Push(conversations, sessions, rooms, courier)
     here = Instance(TARGET, settings.instance or f"{TARGET}-1", secrets.token_hex(8), "")
     return ConsumerRunner(
         redis,
         etcd,
         CONVERSATION_CONSUMER,
-        ConversationTask(push, Persist(messages, conversations)),
+        ConversationTask(push, Persist(messages, conversations, notices)),
         instance=here,
         instances=await stack.enter_async_context(Instances(etcd, TARGET)),
         lease=await stack.enter_async_context(register(etcd, here, settings.lease_seconds)),
@@ -88,12 +93,21 @@ async def _start(stack: AsyncExitStack, settings: Settings) -> ConsumerRunner:
     )
 
 
-async def _deliveries(stack: AsyncExitStack, settings: Settings, etcd: Etcd) -> Deliveries:
+async def _gateways(stack: AsyncExitStack, settings: Settings, etcd: Etcd) -> DeliveryServiceClient:
     gateways = await stack.enter_async_context(Instances(etcd, DELIVERY_SERVICE.target))
     tokens = ServiceTokens(settings.service_key(), TARGET)
     upstreams = Upstreams((DELIVERY_SERVICE,), {DELIVERY_SERVICE.target: gateways}, tokens)
-    client = DeliveryServiceClient(await stack.enter_async_context(upstreams))
-    return await stack.enter_async_context(Deliveries(client))
+    return DeliveryServiceClient(await stack.enter_async_context(upstreams))
+
+
+async def _couriers(
+    stack: AsyncExitStack, client: DeliveryServiceClient, sessions: Sessions, rooms: RoomInstances
+) -> tuple[Courier, Notices]:
+    """Each has streams of its own to the gateways, so that notices hold up no message."""
+    push, persist = [
+        Courier(await stack.enter_async_context(Deliveries(client)), sessions, rooms) for _ in range(2)
+    ]
+    return push, await stack.enter_async_context(Notices(sessions, persist))
 
 
 async def _consume(

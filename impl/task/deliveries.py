@@ -37,8 +37,8 @@ class Deliveries:
         self._client = client
         self._streams: dict[str, DeliveryStream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._missed: dict[str, str] = {}
-        """Lives of gateways that could not be reached, by name."""
+        self._missed: dict[str, tuple[str, float]] = {}
+        """Lives of gateways that cannot be reached, and since when, by name."""
 
     async def __aenter__(self) -> Self:
         """Opens nothing yet."""
@@ -62,21 +62,31 @@ class Deliveries:
         Raises:
             Error: the gateway cannot be reached, or too many requests wait for it.
         """
-        missed = self._missed.get(instance) == request.boot_id
-        end = time.monotonic() + (0.0 if missed else PATIENCE)
+        began = time.monotonic()
+        patience = 0.0 if self._since(instance, request.boot_id) else PATIENCE
         while True:
             try:
                 answer = await self._stream(instance).ask(request)
             except Error as error:
                 if error.reason is OVERLOADED:
                     raise
-                if time.monotonic() >= end:
-                    self._missed[instance] = request.boot_id
+                if time.monotonic() >= began + patience:
+                    since = self._since(instance, request.boot_id) or began
+                    self._missed[instance] = (request.boot_id, since)
                     raise
             else:
                 self._missed.pop(instance, None)
                 return answer
             await asyncio.sleep(PAUSE)
+
+    def missed_for(self, instance: str, boot_id: str) -> float:
+        """Seconds for which this life of a gateway cannot be reached; 0 if it can, or nobody tried."""
+        since = self._since(instance, boot_id)
+        return time.monotonic() - since if since else 0.0
+
+    def _since(self, instance: str, boot_id: str) -> float | None:
+        missed = self._missed.get(instance)
+        return missed[1] if missed and missed[0] == boot_id else None
 
     def _stream(self, instance: str) -> DeliveryStream:
         if (stream := self._streams.get(instance)) is None:

@@ -11,7 +11,12 @@ from codegen.runtime.errors import Error
 from codegen.runtime.streams.delivery import Delivery
 from impl.storage.conversations import Conversations
 from impl.storage.messages import Messages
+from impl.task.audience import Place
+from impl.task.notices import Notices
 from impl.task.outcome import DONE, failed, paused, transient, waiting
+from impl.task.routing import Source
+
+GROUP = "persist"
 
 Batch = Sequence[Delivery[ConversationEvent]]
 
@@ -22,11 +27,13 @@ class Persist:
     Args:
         messages: the database.
         conversations: learns what the database holds.
+        notices: tell it to the senders.
     """
 
-    def __init__(self, messages: Messages, conversations: Conversations) -> None:
+    def __init__(self, messages: Messages, conversations: Conversations, notices: Notices) -> None:
         self._messages = messages
         self._conversations = conversations
+        self._notices = notices
 
     async def handle(self, batch: Batch) -> Sequence[Handled]:
         """Handle entries of one partition, ascending."""
@@ -42,9 +49,10 @@ class Persist:
         if not batch:
             return
         last = batch[-1]
-        await self._messages.persist(last.partition, last.ordinal, [delivery.event for delivery in batch])
-        seqs = {delivery.event.conversation_id: delivery.event.seq for delivery in batch}
-        await self._conversations.persisted(last.partition, seqs)
+        events = [delivery.event for delivery in batch]
+        await self._messages.persist(last.partition, last.ordinal, events)
+        await self._conversations.persisted(last.partition, _numbers(events))
+        self._notices.put(Source(GROUP, last.partition, last.token), _sent(events))
 
     async def _singly(self, batch: Batch) -> Sequence[Handled]:
         outcomes: list[Handled] = []
@@ -62,3 +70,15 @@ class Persist:
             else:
                 outcomes.append(waiting(conversation) if conversation in stuck else DONE)
         return outcomes
+
+
+def _numbers(events: Sequence[ConversationEvent]) -> dict[str, int]:
+    """The last number of each conversation; marks have none."""
+    return {event.conversation_id: event.seq for event in events if event.seq}
+
+
+def _sent(events: Sequence[ConversationEvent]) -> dict[Place, int]:
+    """The number of each sender's last message in each conversation."""
+    return {
+        (event.sender_id, event.conversation_id): event.seq for event in events if event.HasField("message")
+    }

@@ -1,76 +1,87 @@
-"""Group *push*: brings events to the sessions of their recipients."""
+"""Group *push*: brings events to the sessions of their audience."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from idiom.v1.runtime_pb2 import Handled
-from im.connect.v1.delivery_service_pb2 import DeliverResponse
 from im.stream.v1.conversation_event_pb2 import ConversationEvent
 
 from codegen.runtime.errors import Error
 from codegen.runtime.streams.delivery import Delivery
 from impl.storage.conversations import Conversations
-from impl.storage.sessions import SessionAddress, Sessions
-from impl.task.deliveries import Deliveries
+from impl.storage.room_instances import RoomInstances
+from impl.storage.sessions import Sessions
+from impl.storage.user_index import SMALL_ROOM
+from impl.task.audience import notices, recency, turnover
+from impl.task.courier import Courier
 from impl.task.outcome import DONE, paused
-from impl.task.routing import Destination, Parcel, recency, recipients, requests, route
+from impl.task.routing import Parcels, Rooms, Source, newcomers, route, united, unregistered
 
-LOG = logging.getLogger(__name__)
+GROUP = "push"
+
+T = TypeVar("T")
 
 
 class Push:
-    """Never waits long for a gateway: what does not arrive is repaired by resuming and by comparing heads.
+    """Asks Redis a fixed number of times for each batch, and never for each member of a large room.
+
+    A room is told to the gateways that have members of it; they know which of their sessions these are.
 
     Args:
-        conversations: gets the recency of conversations, before any session hears of an event.
+        conversations: gets recency, rooms of users and sizes of rooms, before any session hears of an event.
         sessions: the session map.
-        deliveries: to the connection gateways.
+        instances: the gateways of rooms.
+        courier: to the gateways.
     """
 
-    def __init__(self, conversations: Conversations, sessions: Sessions, deliveries: Deliveries) -> None:
+    def __init__(
+        self, conversations: Conversations, sessions: Sessions, instances: RoomInstances, courier: Courier
+    ) -> None:
         self._conversations = conversations
         self._sessions = sessions
-        self._deliveries = deliveries
+        self._instances = instances
+        self._courier = courier
 
     async def handle(self, batch: Sequence[Delivery[ConversationEvent]]) -> Sequence[Handled]:
         """Handle entries of one partition."""
-        events = [delivery.event for delivery in batch]
-        users = list(dict.fromkeys(user for event in events for user in recipients(event)))
         try:
-            await self._conversations.touch(recency(events))
-            sessions = await self._sessions.of(users)
+            parcels = await self._parcels(batch)
         except Error as error:
             return [paused(error)] * len(batch)
-        gone = await asyncio.gather(*(self._send(*to) for to in route(batch, sessions).items()))
-        await self._forget([address for addresses in gone for address in addresses])
+        await self._courier.bring(parcels)
         return [DONE] * len(batch)
 
-    async def _send(self, to: Destination, parcel: Parcel) -> list[SessionAddress]:
-        """Deliver one parcel; returns the sessions that are not there."""
-        gone: dict[str, SessionAddress] = {}
-        for request in requests(to, parcel.items):
-            try:
-                response = await self._deliveries.deliver(to.instance, request)
-            except Error as error:
-                LOG.info("delivery to %s failed: %s", to.instance, error)
-                break
-            if response is None:
-                continue
-            if response.outcome == DeliverResponse.OUTCOME_FENCED:
-                # Not for a gateway to decide: the acknowledgement that follows is refused if this is true.
-                LOG.warning("%s knows a newer owner of partition %d", to.instance, to.partition)
-                break
-            if response.outcome == DeliverResponse.OUTCOME_WRONG_BOOT:
-                return list(parcel.addresses.values())
-            gone |= {name: parcel.addresses[name] for name in response.unknown_session_ids}
-        return list(gone.values())
+    async def _parcels(self, batch: Sequence[Delivery[ConversationEvent]]) -> Parcels:
+        events = [delivery.event for delivery in batch]
+        told = [
+            (Source(GROUP, delivery.partition, delivery.token), notice)
+            for delivery in batch
+            for notice in notices(delivery.event)
+        ]
+        rooms = _once(notice.room for _, notice in told if notice.room)
+        # Whose session enters the map from here on finds the room when it asks what it missed.
+        await self._note(events, rooms)
+        sessions = await self._sessions.of(_once(user for _, notice in told for user in notice.users))
+        known = await self._instances.of(rooms) if rooms else {}
+        new = newcomers(events, sessions)
+        await self._register(new, known)
+        return route(told, sessions, united(new, known))
 
-    async def _forget(self, gone: Sequence[SessionAddress]) -> None:
-        try:
-            if gone:
-                await self._sessions.remove(gone)
-        except Error as error:
-            LOG.info("%d sessions stay in the map until they expire: %s", len(gone), error)
+    async def _note(self, events: Sequence[ConversationEvent], rooms: Sequence[str]) -> None:
+        """What lists of conversations are made from."""
+        members = await self._conversations.room_members(rooms, SMALL_ROOM) if rooms else {}
+        small = {room: users for room, (_, users) in members.items() if users is not None}
+        await self._conversations.touch(recency(events, small))
+        await self._conversations.update_rooms(*turnover(events))
+        await self._conversations.note_sizes({room: count for room, (count, _) in members.items()})
+
+    async def _register(self, new: Rooms, known: Rooms) -> None:
+        """Nothing that follows passes by who came, though their gateway has yet to learn that they did."""
+        for life, rooms in unregistered(new, known).items():
+            await self._instances.add(*life, rooms)
+
+
+def _once(values: Iterable[T]) -> list[T]:
+    return list(dict.fromkeys(values))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from impl.task.notices import Notices
 from tests import servers
 from tests.impl.task.world import World
 
@@ -13,3 +14,9 @@ from tests.impl.task.world import World
 async def world(etcd: servers.Etcd, redis: servers.Redis, tmp_path: Path) -> AsyncIterator[World]:
     async with World(etcd, redis, tmp_path) as world:
         yield world
+
+
+@pytest.fixture
+async def notices(world: World) -> AsyncIterator[Notices]:
+    async with Notices(world.sessions, world.courier) as notices:
+        yield notices

@@ -6,9 +6,13 @@ import pytest
 from idiom.v1.runtime_pb2 import Handled
 from im.stream.v1.conversation_event_pb2 import ConversationEvent
 
+from codegen.runtime.streams.partitions import partition_of
 from impl.storage.envelope import private_id
+from impl.storage.keys import ConversationKeys
+from impl.task.notices import Notices
 from impl.task.persist import Persist
-from tests.impl.task.world import World, batch_of, event
+from tests.impl.task.events import batch_of, event, marked
+from tests.impl.task.world import PARTITIONS, World
 
 OK, RETRY = Handled.OUTCOME_UNSPECIFIED, Handled.OUTCOME_RETRY
 DEAD, PAUSE = Handled.OUTCOME_DEAD_LETTER, Handled.OUTCOME_PAUSE
@@ -16,8 +20,8 @@ HERE, ELSEWHERE = private_id(1, 2), private_id(1, 3)
 
 
 @pytest.fixture
-def persist(world: World) -> Persist:
-    return Persist(world.messages, world.conversations)
+def persist(world: World, notices: Notices) -> Persist:
+    return Persist(world.messages, world.conversations, notices)
 
 
 async def outcomes(persist: Persist, *events: ConversationEvent) -> list[int]:
@@ -79,6 +83,17 @@ async def test_without_redis_entries_stay_unacknowledged_and_are_stored_once(
     await world.redis_server.start()
     assert await outcomes(persist, event(1)) == [OK]
     assert await world.stored_ids(HERE) == [1]
+
+
+async def test_marks_take_no_number(world: World, persist: Persist) -> None:
+    for number in (1, 2):
+        await world.send(number)
+    here = partition_of(HERE, PARTITIONS)
+    for events in ([event(1), event(2, seq=2), marked(2, HERE, read=2)], [marked(2, HERE, delivered=2)]):
+        handled = await persist.handle(batch_of(*events, partition=here))
+        assert {one.outcome for one in handled} == {OK}
+    assert await world.redis.hget(ConversationKeys(here).head(HERE), "persisted") == b"2"
+    assert await world.stored_ids(HERE) == [1, 2]
 
 
 async def test_nothing_is_nothing(persist: Persist) -> None:

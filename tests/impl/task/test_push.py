@@ -11,14 +11,15 @@ from impl.storage.sessions import SessionAddress
 from impl.task import deliveries as module
 from impl.task import routing
 from impl.task.push import Push
-from tests.impl.task.world import SECONDS, World, batch_of, event
+from tests.impl.task.events import batch_of, event
+from tests.impl.task.world import SECONDS, World
 
 OK = Handled.OUTCOME_UNSPECIFIED
 
 
 @pytest.fixture
 def push(world: World) -> Push:
-    return Push(world.conversations, world.sessions, world.deliveries)
+    return Push(world.conversations, world.sessions, world.instances, world.courier)
 
 
 async def outcomes(push: Push, *numbers: int) -> set[int]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
 
 from im.connect.v1.delivery_service_pb2 import DeliverRequest, DeliverResponse
 from im.connect.v1.delivery_service_rpc import DELIVERY_SERVICE, DeliveryServiceClient
-from im.stream.v1.conversation_event_pb2 import ConversationEvent, MessageAccepted
+from im.logic.v1.rung_pb2 import DURABLE
+from im.stream.v1.conversation_event_pb2 import ConversationEvent
 
 from codegen.runtime.context import Context
 from codegen.runtime.discovery import Etcd, Instance, Instances, register
@@ -20,44 +21,25 @@ from codegen.runtime.grpc_client import Upstreams
 from codegen.runtime.grpc_server import serve_grpc
 from codegen.runtime.identity import Authenticator, ServiceTokens, UserTokens
 from codegen.runtime.pipeline import Pipeline
-from codegen.runtime.streams.delivery import Delivery
 from impl.settings import Settings
 from impl.storage.accept import Accepted, Send
 from impl.storage.conversations import Conversations
 from impl.storage.database import Database
-from impl.storage.envelope import payload_hash, private_id, private_members
+from impl.storage.envelope import payload_hash, private_members
 from impl.storage.generation import Recovery
 from impl.storage.messages import Messages
 from impl.storage.migration import migrate
 from impl.storage.redis_client import connect_redis
+from impl.storage.room_instances import RoomInstances
 from impl.storage.sessions import SessionAddress, Sessions
+from impl.task.courier import Courier
 from impl.task.deliveries import Deliveries
 from tests import servers
+from tests.impl.task.events import event
 
 PARTITIONS = 16
 KEY = "k" * 32
 SECONDS = 20.0
-
-
-def event(number: int, *, sender: int = 1, to: int = 2, seq: int = 1, origin: str = "") -> ConversationEvent:
-    return ConversationEvent(
-        conversation_id=private_id(sender, to),
-        epoch=1,
-        seq=seq,
-        id=number,
-        sender_id=sender,
-        origin_session=origin,
-        message=MessageAccepted(client_message_id=f"c{number}", text=f"text {number}"),
-    )
-
-
-def batch_of(
-    *events: ConversationEvent, partition: int = 0, token: int = 1
-) -> list[Delivery[ConversationEvent]]:
-    return [
-        Delivery(event, f"{number}-0", partition, token, number, redelivered=False)
-        for number, event in enumerate(events, 1)
-    ]
 
 
 class Gateway:
@@ -90,12 +72,28 @@ class Gateway:
             yield DeliverResponse(batch=request.batch, outcome=self.outcome, unknown_session_ids=self.unknown)
 
     @property
+    def items(self) -> list[DeliverRequest.Item]:
+        return [item for request in self.heard for item in request.items]
+
+    @property
     def ids(self) -> list[int]:
-        return [item.message.id for request in self.heard for item in request.items]
+        return [item.message.id for item in self.items if item.HasField("message")]
+
+    @property
+    def stored(self) -> list[tuple[str, int, list[str]]]:
+        """Conversation, number and sessions of what was said to be durable."""
+        return [
+            (item.progress.conversation_id, item.progress.seq, list(item.session_ids))
+            for item in self.items
+            if item.progress.state == DURABLE
+        ]
 
     async def hears(self, *ids: int) -> None:
+        await self.until(lambda: self.ids == list(ids))
+
+    async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(SECONDS), self.changed:
-            await self.changed.wait_for(lambda: self.ids == list(ids))
+            await self.changed.wait_for(condition)
 
     def session(self, user: int, session_id: str) -> SessionAddress:
         return SessionAddress(user, session_id, self.name, self.boot_id)
@@ -126,14 +124,22 @@ class World:
         recovery = Recovery(self.redis_server.url, self.etcd, PARTITIONS, self.messages.ordinal)
         self.redis = await enter(connect_redis(self.redis_server.url, recovery))
         self.conversations = await enter(
-            Conversations(self.redis, PARTITIONS, self.messages.stored, recovery)
+            Conversations(
+                self.redis,
+                PARTITIONS,
+                self.messages.stored,
+                recovery,
+                load_membership=self.messages.membership,
+            )
         )
         self.sessions = Sessions(self.redis)
+        self.instances = RoomInstances(self.redis, PARTITIONS)
         gateways = await enter(Instances(self.etcd, "connect"))
         self.gateways = gateways
         services = ServiceTokens(KEY.encode(), "task")
         upstreams = await enter(Upstreams((DELIVERY_SERVICE,), {"connect": gateways}, services))
         self.deliveries = await enter(Deliveries(DeliveryServiceClient(upstreams)))
+        self.courier = Courier(self.deliveries, self.sessions, self.instances)
         return self
 
     async def __aexit__(self, *failure: object) -> None:
