@@ -8,11 +8,10 @@ from collections.abc import Callable
 from idiom.v1.reason_errors import DEPENDENCY_UNAVAILABLE
 
 from codegen.runtime.errors import Error
+from impl.storage.snowflake import BEGINNING_MS, IDS_PER_MS
 
-BEGINNING_MS = 1_704_067_200_000
-"""2024-01-01T00:00:00Z, at which the milliseconds of ids begin."""
 WORKERS = 1 << 10
-SEQUENCES = 1 << 12
+SEQUENCES = IDS_PER_MS // WORKERS
 LARGEST_MS = (1 << 41) - 1
 
 Clock = Callable[[], int]
@@ -33,7 +32,7 @@ def compose(milliseconds: int, worker: int, sequence: int) -> int:
 
 def created_ms_of(snowflake: int) -> int:
     """When an id was made, milliseconds since the Unix epoch."""
-    return BEGINNING_MS + snowflake // (WORKERS * SEQUENCES)
+    return BEGINNING_MS + snowflake // IDS_PER_MS
 
 
 class Snowflakes:
