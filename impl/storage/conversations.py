@@ -1,39 +1,39 @@
-"""Conversations in Redis: accepting messages, heads, hot tails, recency."""
+"""Conversations in Redis."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
-from idiom.v1 import reason_errors as runtime_errors
-from im.errors.v1 import reason_errors
 from redis.asyncio import Redis
 
-from codegen.runtime.errors import Error
-from codegen.runtime.streams.partitions import partition_of
-from codegen.runtime.streams.producer import Producer
-from impl.storage.accept import Acceptance, Accepted, Attempt, Send
-from impl.storage.generation import EPOCH_ORDINALS, Recovery
+from impl.storage.generation import Recovery
 from impl.storage.keys import ConversationKeys, keys_of, script
-from impl.storage.lanes import Lanes
 from impl.storage.membership import Changed, Mark, Membership, Overview, RoomChange, RoomState, Stored
+from impl.storage.overviews import LoadMembership, Overviews
 from impl.storage.redis_client import translated
-from impl.storage.user_index import UserIndex
+from impl.storage.rooms import Rooms, Size
+from impl.storage.sequencer import Load, Sequencer
+from impl.storage.shared_calls import together
+from impl.storage.user_index import SMALL_ROOM, UserIndex
+from impl.storage.writes import Accepted, Send, accepted, changed, changing, marked, marking, sending
 
-__all__ = ["Accepted", "Conversations", "Load", "LoadMembership", "Position", "Send", "Stored"]
-
-Load = Callable[[str], Awaitable[Stored | None]]
-LoadMembership = Callable[[str, int], Awaitable[Membership | None]]
+__all__ = [
+    "SMALL_ROOM",
+    "Accepted",
+    "Conversations",
+    "Load",
+    "LoadMembership",
+    "Position",
+    "Send",
+    "Size",
+    "Stored",
+]
 
 TAIL_KEEPS: Final = 100
 """Entries of a hot tail that stay though the database holds them."""
-_LOADS_AT_ONCE: Final = 64
-_ATTEMPTS: Final = 3
-_WARM_KNOWN: Final = 65536
-"""Conversations that a process remembers to be warm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,28 +69,24 @@ class Conversations(UserIndex):
             patience: seconds for which a send waits for a Redis that is away.
         """
         super().__init__(redis)
-        self._load_membership = load_membership
         self._partitions = partitions
-        self._load = load
-        self._recovery = recovery
-        self._patience = patience
-        self._loads = asyncio.Semaphore(_LOADS_AT_ONCE)
-        self._lanes = Lanes()
-        self._warm: dict[str, None] = {}
-        acceptance = Acceptance(redis, partitions, recovery, patience=patience)
-        self._producer = Producer[Attempt, Accepted | None](partitions, acceptance.append)
+        self._sequencer = Sequencer(redis, partitions, load, recovery, patience=patience)
+        self._overviews = Overviews(
+            redis, partitions, self._sequencer.stored, load_membership or _no_membership
+        )
+        self._rooms = Rooms(redis, partitions, self._sequencer)
         self._persisted = redis.register_script(script("persisted"))
 
     async def __aenter__(self) -> Self:
-        """Starts accepting."""
-        await self._producer.__aenter__()
+        """Starts taking writes."""
+        await self._sequencer.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Finishes what was begun."""
-        await self._producer.__aexit__(kind, error, trace)
+        await self._sequencer.__aexit__(kind, error, trace)
 
     async def accept(self, send: Send) -> Accepted:
         """Sequences a message and puts it on the stream, on disk when this returns.
@@ -99,52 +95,7 @@ class Conversations(UserIndex):
             Error: CLIENT_MESSAGE_ID_REUSED, NOT_A_MEMBER, ROOM_NOT_FOUND, RECOVERING, OVERLOADED,
                 DEPENDENCY_UNAVAILABLE.
         """
-        try:
-            # A little more than a batch's patience, so that a batch's own error is heard.
-            async with asyncio.timeout(self._patience + 0.5):
-                return await self._accept(send)
-        except TimeoutError:
-            raise Error(
-                runtime_errors.DEPENDENCY_UNAVAILABLE, "Redis did not answer in time", retry_after=1.0
-            ) from None
-
-    async def _accept(self, send: Send) -> Accepted:
-        conversation = send.conversation_id
-        partition = partition_of(conversation, self._partitions)
-        while True:
-            # Until it is known to be warm, one send at a time finds out, and the others keep their order.
-            if conversation not in self._warm or conversation in self._lanes:
-                async with self._lanes.enter(conversation):
-                    if conversation not in self._warm:
-                        return await self._explore(partition, send)
-            accepted = await self._producer.append(partition, Attempt(send))
-            if accepted:
-                return accepted
-            self._warm.pop(conversation, None)
-
-    async def _explore(self, partition: int, send: Send) -> Accepted:
-        attempt = Attempt(send)
-        for _ in range(_ATTEMPTS):
-            accepted = await self._producer.append(partition, attempt)
-            if accepted:
-                self._remember(send.conversation_id)
-                return accepted
-            stored = await self._read(partition, send.conversation_id)
-            attempt = Attempt(send, asked=True, stored=stored)
-        raise Error(reason_errors.RECOVERING, "the partition is being recovered", retry_after=1.0)
-
-    def _remember(self, conversation_id: str) -> None:
-        self._warm[conversation_id] = None
-        if len(self._warm) > _WARM_KNOWN:
-            del self._warm[next(iter(self._warm))]
-
-    async def _read(self, partition: int, conversation_id: str) -> Stored | None:
-        async with self._loads:
-            stored = await self._load(conversation_id)
-        if stored and self._recovery:
-            # A partition in an earlier epoch than this has lost something.
-            self._recovery.saw(partition, stored.epoch * EPOCH_ORDINALS)
-        return stored
+        return accepted(send, await self._sequencer.write(sending(send)))
 
     async def change(self, change: RoomChange) -> Changed:
         """Changes a room, and puts the event on the stream, on disk when this returns.
@@ -156,7 +107,7 @@ class Conversations(UserIndex):
             Error: ROOM_NOT_FOUND, ROOM_FULL, OWNER_MUST_TRANSFER if an owner would leave others behind,
                 RECOVERING, OVERLOADED, DEPENDENCY_UNAVAILABLE.
         """
-        raise NotImplementedError
+        return changed(change, await self._sequencer.write(changing(change)))
 
     async def mark(self, marks: Sequence[Mark]) -> list[Membership | None]:
         """Moves marks ahead, never back and not beyond the last event; what has moved goes on the stream.
@@ -167,7 +118,8 @@ class Conversations(UserIndex):
         Raises:
             Error: RECOVERING, OVERLOADED, DEPENDENCY_UNAVAILABLE; some may have moved then.
         """
-        raise NotImplementedError
+        answers = await together(self._sequencer.write(marking(mark)) for mark in marks)
+        return [marked(mark, answer) for mark, answer in zip(marks, answers, strict=True)]
 
     async def overview(
         self, user_id: int, conversation_ids: Sequence[str], *, last_event: bool = False
@@ -180,7 +132,7 @@ class Conversations(UserIndex):
         Raises:
             Error: DEPENDENCY_UNAVAILABLE.
         """
-        raise NotImplementedError
+        return await self._overviews.read(user_id, conversation_ids, last_event=last_event)
 
     async def room(self, conversation_id: str) -> RoomState | None:
         """A room without its members; None if there is none.
@@ -188,7 +140,7 @@ class Conversations(UserIndex):
         Raises:
             Error: DEPENDENCY_UNAVAILABLE.
         """
-        raise NotImplementedError
+        return await self._rooms.state(conversation_id)
 
     async def roster(self, conversation_id: str, token: str, limit: int) -> tuple[list[Membership], str]:
         """Present members of a room in the order in which they came, and the token of the next page.
@@ -198,11 +150,9 @@ class Conversations(UserIndex):
         Raises:
             Error: PAGE_TOKEN_INVALID if the token is not of a page of this room, DEPENDENCY_UNAVAILABLE.
         """
-        raise NotImplementedError
+        return await self._rooms.roster(conversation_id, token, limit)
 
-    async def room_members(
-        self, conversation_ids: Sequence[str], most: int
-    ) -> dict[str, tuple[int, tuple[int, ...] | None]]:
+    async def room_members(self, conversation_ids: Sequence[str], most: int) -> dict[str, Size]:
         """Number of present members of each room, and who they are if they are not more than `most`.
 
         What is no room is left out.
@@ -210,7 +160,7 @@ class Conversations(UserIndex):
         Raises:
             Error: DEPENDENCY_UNAVAILABLE.
         """
-        raise NotImplementedError
+        return await self._rooms.sizes(conversation_ids, most)
 
     async def durable(self, conversation_ids: Sequence[str]) -> dict[str, int]:
         """Highest number that is in the database, of those conversations that Redis knows.
@@ -218,7 +168,16 @@ class Conversations(UserIndex):
         Raises:
             Error: DEPENDENCY_UNAVAILABLE.
         """
-        raise NotImplementedError
+        pipeline = self._redis.pipeline(transaction=False)
+        for conversation in conversation_ids:
+            pipeline.hget(keys_of(conversation, self._partitions).head(conversation), "persisted")
+        with translated():
+            found = await pipeline.execute() if conversation_ids else []
+        return {
+            conversation: int(seq)
+            for conversation, seq in zip(conversation_ids, found, strict=True)
+            if seq is not None
+        }
 
     async def heads(self, conversation_ids: Sequence[str]) -> Mapping[str, Position]:
         """Last positions of those conversations that Redis knows.
@@ -268,3 +227,7 @@ class Conversations(UserIndex):
         with translated():
             if seqs:
                 await self._persisted(keys=names, args=[TAIL_KEEPS, *seqs.values()])
+
+
+async def _no_membership(_conversation_id: str, _user_id: int) -> Membership | None:
+    return None

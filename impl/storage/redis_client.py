@@ -37,6 +37,9 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        raise Error(
-            reason_errors.DEPENDENCY_UNAVAILABLE, "Redis cannot be reached now", retry_after=1.0
-        ) from error
+        raise away() from error
+
+
+def away() -> Error:
+    """That Redis cannot be used now."""
+    return Error(reason_errors.DEPENDENCY_UNAVAILABLE, "Redis cannot be reached now", retry_after=1.0)

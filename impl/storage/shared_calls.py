@@ -1,15 +1,24 @@
-"""Concurrent calls for the same thing become one."""
+"""Calls side by side, and those for the same thing as one."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar, cast
 
 from codegen.runtime.streams.owned_tasks import OwnedTasks
 
 T = TypeVar("T")
+
+
+async def together(calls: Iterable[Awaitable[T]]) -> list[T]:
+    """The results of calls side by side; the first error, once all have ended."""
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return cast("list[T]", results)
 
 
 class SharedCalls(Generic[T]):
