@@ -30,11 +30,20 @@ class JsonCodec:
         registry: all types; `google.protobuf.Any` and extensions are resolved in it too.
         always_print_fields_with_no_presence: whether JSON says zeros, empty texts and empty lists too, or
             leaves them out, as ProtoJSON does by default.
+        ignore_unknown_fields: whether fields and enum values that the schema does not have are passed over,
+            as a client does whose service is newer. Nothing is refused then but what cannot be read at all.
     """
 
-    def __init__(self, registry: Registry, *, always_print_fields_with_no_presence: bool = False) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        always_print_fields_with_no_presence: bool = False,
+        ignore_unknown_fields: bool = False,
+    ) -> None:
         self.registry = registry
         self.prints_all = always_print_fields_with_no_presence
+        self.ignores_unknown = ignore_unknown_fields
         self.shapes = Shapes(registry)
         self.diagnosis = Diagnosis(registry)
         self._types: dict[str, MessageJson] = {}
@@ -85,6 +94,8 @@ class MessageJson:
             Error: MALFORMED_BODY, INVALID_FIELD or UNKNOWN_FIELD.
         """
         raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+        if self._codec.ignores_unknown:
+            return self._parse_known(raw)
         try:
             # Parsed twice on purpose: the gate bounds the depth and refuses what the codec would crash on or
             # read in its own way; the codec's own parser is the fastest way to a message.
@@ -101,9 +112,13 @@ class MessageJson:
         Raises:
             Error: INVALID_FIELD or UNKNOWN_FIELD.
         """
+        lenient = self._codec.ignores_unknown
         try:
-            self._codec.shapes.walk(value, self._shape)
-            return message_from_json_value(self.message, value, registry=self._registry)
+            if not lenient:
+                self._codec.shapes.walk(value, self._shape)
+            return message_from_json_value(
+                self.message, value, registry=self._registry, ignore_unknown_fields=lenient
+            )
         except CODEC_ERRORS:
             raise self._codec.diagnosis.of(self.description, value) from None
 
@@ -137,6 +152,12 @@ class MessageJson:
         """
         message = self.message.from_binary(data) if isinstance(data, bytes) else data
         return message.to_json(registry=self._registry, always_emit_implicit=self._codec.prints_all).encode()
+
+    def _parse_known(self, raw: bytes) -> Message[Any]:
+        try:
+            return self.message.from_json(raw, registry=self._registry, ignore_unknown_fields=True)
+        except CODEC_ERRORS:
+            raise malformed(f"the JSON cannot be read as {self.description.type_name}") from None
 
     def _refusal(self, raw: bytes) -> Error:
         if len(raw) > MAX_DIAGNOSED_BYTES:

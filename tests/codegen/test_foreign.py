@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
+from codegen.runtime.client.http import HttpClient
 from codegen.runtime.codec import JsonCodec
 from codegen.runtime.context import Wire
 from codegen.runtime.discovery import Etcd, Instance, Instances, register
@@ -130,9 +131,8 @@ def test_the_generated_code_and_its_users_pass_mypy_strict(generated: Path) -> N
     assert result.returncode == 0, result.stdout
 
 
-async def test_its_http_routes_are_served(world: World, load: Callable[[str], ModuleType]) -> None:
-    fastapi = importlib.import_module("fastapi")
-    app = fastapi.FastAPI()
+def _app(world: World, load: Callable[[str], ModuleType]) -> Any:
+    app = importlib.import_module("fastapi").FastAPI()
     dispatch = Dispatch(
         [route for route in load("depot_routes").ROUTES if route.method.service == "depot.v1.Import"],
         registry=load("depot.descriptors").registry(),
@@ -140,7 +140,11 @@ async def test_its_http_routes_are_served(world: World, load: Callable[[str], Mo
         channel=world.upstreams,
     )
     mount(app, dispatch, {"openapi": "3.1.0", "info": {"title": "", "version": ""}, "paths": {}})
-    transport = httpx.ASGITransport(app)
+    return app
+
+
+async def test_its_http_routes_are_served(world: World, load: Callable[[str], ModuleType]) -> None:
+    transport = httpx.ASGITransport(_app(world, load))
     async with httpx.AsyncClient(transport=transport, base_url="http://depot") as client:
         found = await client.get("/v1/shelves/7/wood:import", params={"None": ["a", "b"], "self": "x"})
         assert (found.status_code, found.json()) == (
@@ -155,6 +159,27 @@ async def test_its_http_routes_are_served(world: World, load: Callable[[str], Mo
         assert refused.status_code == 400
         lost = await client.get("/v1/shelves/7/wood:import", params={"self": "lost"})
         assert (lost.status_code, lost.json()["details"][0]["reason"]) == (404, "None")
+
+
+async def test_its_http_client_calls_those_routes(world: World, load: Callable[[str], ModuleType]) -> None:
+    depot = load("depot.v1.depot_pb2")
+    transport = httpx.ASGITransport(_app(world, load))
+    async with HttpClient("http://depot", world.json.registry, transport=transport) as channel:
+        client = load("depot.v1.depot_http").ImportHttp(channel)
+        sent = getattr(depot, "from")(
+            **{"from": "wood/?", "class": {"import": "shelves/7"}, "None": ["a", "b"]}
+        )
+        found = await client.from_(sent)
+        wanted = {"import": "shelves/7", "from": 2, "class": "wood/?"}
+        assert found == getattr(depot, "class")(**wanted)
+        parcel = getattr(depot, "None")(**{"from": "me", "import": 1 << 60})
+        assert (await client.none(getattr(depot, "import")(**{"None": parcel}))) == depot.self(
+            **{"None": parcel}
+        )
+        sent.self = "lost"
+        with pytest.raises(Error) as lost:
+            await client.from_(sent)
+        assert lost.value.reason == load("depot.v1.depot_errors").None_
 
 
 async def test_its_stream_reaches_both_consumers(
