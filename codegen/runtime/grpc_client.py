@@ -119,7 +119,7 @@ class Upstreams:
 
     async def unary(self, method: Method, request: Message, response: type[R], options: CallOptions) -> R:
         """One request, one response."""
-        return _parsed(response, await self.unary_bytes(method, request.SerializeToString(), options))
+        return parsed(response, await self.unary_bytes(method, request.SerializeToString(), options))
 
     async def unary_bytes(self, method: Method, request: bytes, options: CallOptions) -> bytes:
         """One request, one response, both serialized."""
@@ -139,11 +139,11 @@ class Upstreams:
         """Many requests, many responses, all with one instance."""
         search = Search(options.timeout or DEFAULT_TIMEOUT)
         link = await self._found(method, options, search)
-        stream = link.stream(method.path, _serialized(requests), self._metadata(options), options.timeout)
+        stream = link.stream(method.path, serialized(requests), self._metadata(options), options.timeout)
         try:
             async with contextlib.aclosing(stream) as answers:
                 async for data in answers:
-                    yield _parsed(response, data)
+                    yield parsed(response, data)
         except aio.AioRpcError as failure:
             raise error_of(failure) from failure
 
@@ -252,7 +252,12 @@ def sendable(metadata: Mapping[str, str]) -> Metadata:
     )
 
 
-def _parsed(response: type[R], data: bytes) -> R:
+def parsed(response: type[R], data: bytes) -> R:
+    """The response that the bytes hold.
+
+    Raises:
+        Error: INTERNAL: they hold none.
+    """
     try:
         return response.FromString(data)
     except DecodeError:
@@ -260,6 +265,7 @@ def _parsed(response: type[R], data: bytes) -> R:
         raise Error(INTERNAL, f"the response is not a serialized {name}") from None
 
 
-async def _serialized(requests: AsyncIterator[Message]) -> AsyncIterator[bytes]:
+async def serialized(requests: AsyncIterator[Message]) -> AsyncIterator[bytes]:
+    """Requests as gRPC sends them."""
     async for request in requests:
         yield request.SerializeToString()

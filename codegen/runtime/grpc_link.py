@@ -44,11 +44,19 @@ Metadata = tuple[tuple[str, str], ...]
 
 
 class Link:
-    """Calls of raw bytes to one address. Opens its connection when first used."""
+    """Calls of raw bytes to one address. Opens its connection when first used.
 
-    def __init__(self, address: str) -> None:
+    Args:
+        address: `host:port`, or another target of gRPC.
+        credentials: for TLS; without them the connection is in plain text.
+    """
+
+    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None = None) -> None:
         self.address = address
-        self._channel = aio.insecure_channel(address, options=OPTIONS)
+        if credentials is None:
+            self._channel = aio.insecure_channel(address, options=OPTIONS)
+        else:
+            self._channel = aio.secure_channel(address, credentials, options=OPTIONS)
         self._unary: dict[str, Callable[..., Any]] = {}
 
     @property
