@@ -74,6 +74,9 @@ class Settings(BaseSettings):
         default="", description="Signs service tokens; empty means `secrets/service`."
     )
 
+    room_members: int = Field(default=100_000, ge=1, description="Most members of a room.")
+    user_rooms: int = Field(default=1000, ge=1, description="Most rooms that a user may be in.")
+
     lease_seconds: int = Field(default=5, ge=2, le=_HOUR, description="Life of an instance's lease in etcd.")
     drain_seconds: float = Field(
         default=5.0,

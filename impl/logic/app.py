@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from idiom.v1.reason_errors import DEPENDENCY_UNAVAILABLE
@@ -17,6 +17,7 @@ from im.logic.v1.auth_service_rpc import AUTH_SERVICE, AuthService
 from im.logic.v1.connection_service_rpc import CONNECTION_SERVICE, ConnectionService
 from im.logic.v1.conversation_service_rpc import CONVERSATION_SERVICE, ConversationService
 from im.logic.v1.message_service_rpc import MESSAGE_SERVICE, MessageService
+from im.logic.v1.room_service_rpc import ROOM_SERVICE, RoomService
 from im.logic.v1.user_service_rpc import USER_SERVICE, UserService
 from im.stream.v1.conversation_event_stream import CONVERSATION_EVENT
 
@@ -31,9 +32,12 @@ from impl.logic.accounts import Accounts
 from impl.logic.auth import Auth, Tokens
 from impl.logic.connections import ConnectionDirectory
 from impl.logic.conversations import ConversationList
+from impl.logic.durability import Durability
 from impl.logic.messages import MessageDesk
 from impl.logic.passwords import Passwords
+from impl.logic.profiles import Profiles
 from impl.logic.refresh_tokens import RefreshTokens
+from impl.logic.rooms import RoomDirectory, RoomLimits
 from impl.logic.sweep import UsedTokenSweep
 from impl.logic.users import UserDirectory
 from impl.logic.workers import Ids
@@ -88,31 +92,54 @@ async def _serve(settings: Settings, ready: Callable[[], None], stop: asyncio.Ev
         await stop.wait()
 
 
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What several services use."""
+
+    users: Users
+    messages: Messages
+    conversations: Conversations
+    ids: Ids
+
+
 async def _services(
     stack: AsyncExitStack, settings: Settings, etcd: Etcd, instance: Instance
 ) -> Sequence[Served]:
     database = await stack.enter_async_context(Database(settings.effective_database_url))
     await _patiently("the database", database.check)
-    users, messages = Users(database), Messages(database)
+    messages = Messages(database)
     conversations = await _conversations(stack, settings, etcd, messages)
     ids = await stack.enter_async_context(Ids(etcd, instance, messages.is_empty))
-    passwords = await stack.enter_async_context(Passwords())
+    stores = Stores(Users(database), messages, conversations, ids)
     connect = await stack.enter_async_context(Instances(etcd, DELIVERY_SERVICE.target))
-    accounts, logins = Accounts(users), Logins(database)
-    tokens = Tokens(_user_tokens(settings), _refresh_tokens(settings))
-    await stack.enter_async_context(UsedTokenSweep(logins, tokens.refresh.milliseconds))
-    auth: AuthService = Auth(users, logins, passwords, tokens, ids)
-    directory: UserService = UserDirectory(users)
-    desk: MessageService = MessageDesk(accounts, ids, conversations, messages)
-    listing: ConversationService = ConversationList(accounts, conversations, messages)
     connections: ConnectionService = ConnectionDirectory(connect, settings.public_connect_url)
     return (
-        (AUTH_SERVICE, auth),
-        (USER_SERVICE, directory),
-        (MESSAGE_SERVICE, desk),
-        (CONVERSATION_SERVICE, listing),
+        *await _of_accounts(stack, settings, stores, Logins(database)),
+        *await _of_conversations(stack, settings, stores),
         (CONNECTION_SERVICE, connections),
     )
+
+
+async def _of_accounts(
+    stack: AsyncExitStack, settings: Settings, stores: Stores, logins: Logins
+) -> Sequence[Served]:
+    passwords = await stack.enter_async_context(Passwords())
+    tokens = Tokens(_user_tokens(settings), _refresh_tokens(settings))
+    await stack.enter_async_context(UsedTokenSweep(logins, tokens.refresh.milliseconds))
+    auth: AuthService = Auth(stores.users, logins, passwords, tokens, stores.ids)
+    directory: UserService = UserDirectory(stores.users)
+    return (AUTH_SERVICE, auth), (USER_SERVICE, directory)
+
+
+async def _of_conversations(stack: AsyncExitStack, settings: Settings, stores: Stores) -> Sequence[Served]:
+    messages, conversations, ids = stores.messages, stores.conversations, stores.ids
+    accounts, profiles = Accounts(stores.users), Profiles(stores.users)
+    durability = await stack.enter_async_context(Durability(conversations))
+    limits = RoomLimits(settings.room_members, settings.user_rooms)
+    desk: MessageService = MessageDesk(accounts, ids, conversations, messages, durability)
+    listing: ConversationService = ConversationList(accounts, profiles, conversations, messages)
+    rooms: RoomService = RoomDirectory(accounts, profiles, ids, conversations, limits)
+    return (MESSAGE_SERVICE, desk), (CONVERSATION_SERVICE, listing), (ROOM_SERVICE, rooms)
 
 
 async def _conversations(
@@ -122,7 +149,9 @@ async def _conversations(
     partitions = await _patiently("etcd", lambda: agreed_partitions(etcd, CONVERSATION_EVENT.partitions))
     recovery = Recovery(url, etcd, partitions, messages.ordinal)
     redis = await stack.enter_async_context(connect_redis(url, recovery))
-    conversations = Conversations(redis, partitions, messages.stored, recovery)
+    conversations = Conversations(
+        redis, partitions, messages.stored, recovery, load_membership=messages.membership
+    )
     await _patiently("Redis", lambda: conversations.heads([private_id(1, 1)]))
     return await stack.enter_async_context(conversations)
 

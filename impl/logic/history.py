@@ -13,6 +13,7 @@ from im.stream.v1.conversation_event_pb2 import ConversationEvent
 
 from codegen.runtime.errors import Error
 from impl.storage.conversations import Conversations
+from impl.storage.membership import FIRST_SEQ
 from impl.storage.messages import Messages
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ NOWHERE: Place = (0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which events are asked for: after < seq < before.
+    """Which events are asked for: after < seq < before, none below `floor`.
 
     The oldest `limit` of them if `after` is given, else the newest.
     """
@@ -35,15 +36,23 @@ class Window:
     after: int | None
     before: int | None
     limit: int
+    floor: int = FIRST_SEQ
+
+    def within(self, first: int, end: int | None) -> Window:
+        """The same, of what somebody may read: first ≤ seq < end."""
+        after = None if self.after is None else max(self.after, first - 1)
+        ends = [bound for bound in (self.before, end) if bound is not None]
+        return Window(after, min(ends, default=None), self.limit, max(self.floor, first))
 
     def holds(self, seq: int) -> bool:
         """Whether the seq is asked for."""
-        return (self.after is None or seq > self.after) and (self.before is None or seq < self.before)
+        lowest = self.floor if self.after is None else max(self.floor, self.after + 1)
+        return lowest <= seq and (self.before is None or seq < self.before)
 
     @property
     def is_empty(self) -> bool:
         """Whether no seq at all is asked for."""
-        return self.after is not None and self.before is not None and self.before <= self.after + 1
+        return self.before is not None and not self.holds(self.before - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +124,18 @@ class History:
         if window.is_empty:
             return Page((), reading.head, more=False)
         found = await reading.between(window.after, window.before, window.limit + 1)
-        more = len(found) > window.limit
-        forward = window.after is not None
-        events = found[: window.limit] if forward else found[-window.limit :]
-        below = found[0] if more and not forward else await reading.last_up_to(window.after)
-        above = found[-1] if more and forward else await reading.first_from(window.before)
+        visible = [event for event in found if event.seq >= window.floor]
+        events = visible[-window.limit :] if window.after is None else visible[: window.limit]
+        cut = len(found) > len(events)
+        if window.after is None:
+            below = found[-len(events) - 1] if cut else None
+            above = await reading.first_from(window.before)
+        else:
+            below = await reading.last_up_to(window.after)
+            above = found[len(events)] if cut else await reading.first_from(window.before)
         if not reading.is_whole(below, events, above):
             return None
-        return Page(tuple(events), reading.newest(events), more)
+        return Page(tuple(events), reading.newest(events), len(visible) > len(events))
 
     async def _head(self, conversation_id: str) -> Place | None:
         """The last position; None if Redis is away, so that it cannot be known."""
@@ -156,7 +169,7 @@ class Reading:
         stored = await cold if hot is None else await _unless_away(cold)
         return merged(hot or (), stored or (), Window(after, before, limit))
 
-    async def last_up_to(self, after: int | None) -> ConversationEvent | None:
+    async def last_up_to(self, after: int) -> ConversationEvent | None:
         """The event after which a page begins; None at the begin of the conversation."""
         found = await self.between(None, after + 1, 1) if after else ()
         return found[0] if found else None

@@ -24,6 +24,7 @@ OWNER, ADMIN, MEMBER, GUEST, STRANGER = Standing
 class Action(Enum):
     """What somebody wants to do in a room. The values end the sentence "who may …"."""
 
+    CREATE = "create a room"
     LOOK = "see the room's settings"
     LIST = "list its members"
     SEND = "write"
@@ -48,6 +49,7 @@ def _alone(*actors: Standing) -> Mapping[Standing, frozenset[Standing]]:
 
 
 RULES: Final[Mapping[Action, Rule]] = {
+    Action.CREATE: Rule(applies=_alone(STRANGER), keeps={}),
     Action.LOOK: Rule(applies=_alone(OWNER, ADMIN, MEMBER, GUEST), keeps={}),
     Action.LIST: Rule(applies=_alone(OWNER, ADMIN, MEMBER), keeps={}),
     Action.SEND: Rule(applies=_alone(OWNER, ADMIN, MEMBER), keeps={}),
@@ -83,6 +85,12 @@ def allowed(action: Action, actor: Standing, target: Standing | None = None) -> 
     """Whether the action would happen, or would have nothing left to do."""
     rule, whom = RULES[action], target or actor
     return any(whom in pairs.get(actor, ()) for pairs in (rule.applies, rule.keeps))
+
+
+def require(action: Action, actor: Standing, target: Standing | None = None) -> None:
+    """Error of `denial` if the action is not allowed."""
+    if not allowed(action, actor, target):
+        raise denial(action, actor, target or actor)
 
 
 def denial(action: Action, actor: Standing, target: Standing) -> Error:

@@ -8,9 +8,12 @@ from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
+from im.logic.v1.auth_service_pb2 import RegisterRequest
+from im.stream.v1.conversation_event_pb2 import ConversationEvent
 
 from codegen.runtime.context import Context, Identity, Wire
 from codegen.runtime.discovery import Etcd, Instance
@@ -19,14 +22,18 @@ from codegen.runtime.identity import UserTokens
 from impl.logic.accounts import Accounts
 from impl.logic.auth import Auth, Tokens
 from impl.logic.conversations import ConversationList
+from impl.logic.durability import Durability
 from impl.logic.messages import MessageDesk
 from impl.logic.passwords import Passwords
+from impl.logic.profiles import Profiles
 from impl.logic.refresh_tokens import RefreshTokens
+from impl.logic.rooms import RoomDirectory, RoomLimits
 from impl.logic.users import UserDirectory
 from impl.logic.workers import Ids
 from impl.storage.conversations import Conversations
 from impl.storage.database import Database
 from impl.storage.generation import Recovery
+from impl.storage.keys import ConversationKeys
 from impl.storage.logins import Logins
 from impl.storage.messages import Messages
 from impl.storage.migration import migrate
@@ -38,6 +45,7 @@ PARTITIONS = 4
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 TOKENS = UserTokens(b"k" * 32, 60)
 REFRESH = RefreshTokens(b"k" * 32, 3600)
+LIMITS = RoomLimits(members_of_room=1000, rooms_of_user=1000)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +100,7 @@ class Tier:
     directory: UserDirectory
     desk: MessageDesk
     listing: ConversationList
+    rooms: RoomDirectory
 
 
 @pytest.fixture
@@ -102,11 +111,14 @@ async def tier(keys: Etcd, redis_process: servers.Redis, database: Database) -> 
         redis = await stack.enter_async_context(connect_redis(redis_process.url, recovery))
         await redis.flushall()
         await redis.connection_pool.disconnect()
-        conversations = Conversations(redis, PARTITIONS, messages.stored, recovery, patience=0.5)
+        conversations = Conversations(
+            redis, PARTITIONS, messages.stored, recovery, load_membership=messages.membership, patience=0.5
+        )
         await stack.enter_async_context(conversations)
+        durability = await stack.enter_async_context(Durability(conversations))
         ids = await stack.enter_async_context(Ids(keys, logic(), messages.is_empty))
         passwords = await stack.enter_async_context(Passwords(CHEAP))
-        accounts, logins = Accounts(users), Logins(database)
+        accounts, profiles, logins = Accounts(users), Profiles(users), Logins(database)
         yield Tier(
             users,
             logins,
@@ -114,9 +126,49 @@ async def tier(keys: Etcd, redis_process: servers.Redis, database: Database) -> 
             conversations,
             Auth(users, logins, passwords, Tokens(TOKENS, REFRESH), ids),
             UserDirectory(users),
-            MessageDesk(accounts, ids, conversations, messages),
-            ConversationList(accounts, conversations, messages),
+            MessageDesk(accounts, ids, conversations, messages, durability),
+            ConversationList(accounts, profiles, conversations, messages),
+            RoomDirectory(accounts, profiles, ids, conversations, LIMITS),
         )
+
+
+async def person(tier: Tier, name: str) -> int:
+    """A user of this name, who is new."""
+    request = RegisterRequest(username=name, password="password")
+    return (await tier.auth.register(request, ANYBODY)).user.id
+
+
+@pytest.fixture
+async def ada(tier: Tier) -> int:
+    return await person(tier, "ada")
+
+
+@pytest.fixture
+async def bo(tier: Tier) -> int:
+    return await person(tier, "bo")
+
+
+@pytest.fixture
+async def cy(tier: Tier) -> int:
+    return await person(tier, "cy")
+
+
+async def settle(tier: Tier) -> None:
+    """Everything accepted so far is stored and noted as stored, as persist does it."""
+    for partition in range(PARTITIONS):
+        stream = ConversationKeys(partition).of_partition.stream
+        entries: Any = await tier.conversations._redis.xrange(stream)
+        events = [ConversationEvent.FromString(fields[b"payload"]) for _, fields in entries]
+        if events:
+            await tier.messages.persist(partition, int(entries[-1][1][b"ordinal"]), events)
+            last = {event.conversation_id: event.seq for event in events if event.seq}
+            await tier.conversations.persisted(partition, last)
+
+
+async def forgotten(tier: Tier) -> None:
+    """Redis has lost everything."""
+    await tier.conversations._redis.flushall()
+    await tier.conversations._redis.connection_pool.disconnect()
 
 
 def as_user(user_id: int | str, session: str = "") -> Context:

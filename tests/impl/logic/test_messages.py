@@ -3,35 +3,21 @@ from __future__ import annotations
 import asyncio
 import time
 
-import pytest
 from im.errors.v1.reason_errors import (
     CLIENT_MESSAGE_ID_REUSED,
     CONVERSATION_NOT_FOUND,
     NOT_A_MEMBER,
     USER_NOT_FOUND,
 )
-from im.logic.v1.auth_service_pb2 import RegisterRequest
-from im.logic.v1.conversation_service_pb2 import ListHeadsRequest
 from im.logic.v1.message_pb2 import Head
 from im.logic.v1.message_service_pb2 import ListMessagesRequest, SendMessageRequest, SendMessageResponse
 from im.logic.v1.rung_pb2 import ACCEPTED, DURABLE
 from im.stream.v1.conversation_event_pb2 import ConversationEvent
 
 from codegen.runtime.context import Context
-from codegen.runtime.errors import Error, Reason
 from codegen.runtime.streams.partitions import partition_of
 from impl.storage.envelope import private_id
-from tests.impl.logic.conftest import ANYBODY, PARTITIONS, Tier, as_user
-
-
-@pytest.fixture
-async def ada(tier: Tier) -> int:
-    return (await tier.auth.register(RegisterRequest(username="ada", password="password"), ANYBODY)).user.id
-
-
-@pytest.fixture
-async def bo(tier: Tier) -> int:
-    return (await tier.auth.register(RegisterRequest(username="bo", password="password"), ANYBODY)).user.id
+from tests.impl.logic.conftest import PARTITIONS, Tier, as_user, refused
 
 
 async def send(  # noqa: PLR0913 - reads as a sentence
@@ -39,12 +25,6 @@ async def send(  # noqa: PLR0913 - reads as a sentence
 ) -> SendMessageResponse:
     request = SendMessageRequest(client_message_id=name, to_user_id=to, text=text, resend=resend)
     return await tier.desk.send_message(request, as_user(sender))
-
-
-async def refused(reason: Reason, call: object) -> None:
-    with pytest.raises(Error) as caught:
-        await call  # type: ignore[misc]
-    assert caught.value.reason == reason
 
 
 async def stream(tier: Tier, conversation_id: str) -> list[ConversationEvent]:
@@ -152,7 +132,7 @@ async def test_an_empty_history_is_that_of_users_who_exist(tier: Tier, ada: int,
     name = private_id(ada, bo)
     response = await tier.desk.list_messages(ListMessagesRequest(conversation_id=name), as_user(ada))
     assert not response.messages
-    assert response.head == Head(conversation_id=name)
+    assert response.head == Head(conversation_id=name, first_seq=1)
     nobody = ListMessagesRequest(conversation_id=private_id(ada, 12345))
     await refused(CONVERSATION_NOT_FOUND, tier.desk.list_messages(nobody, as_user(ada)))
 
@@ -163,7 +143,14 @@ async def test_a_history_says_its_head_and_whether_there_is_more(tier: Tier, ada
     newest = await tier.desk.list_messages(ListMessagesRequest(conversation_id=name), as_user(bo))
     assert list(newest.messages) == sent[10:]
     assert newest.more
-    assert newest.head == Head(conversation_id=name, epoch=sent[-1].epoch, seq=60)
+    assert newest.head == Head(
+        conversation_id=name,
+        epoch=sent[-1].epoch,
+        seq=60,
+        first_seq=1,
+        peer_delivered_seq=60,  # who sends has read what was before
+        peer_read_seq=60,
+    )
     request = ListMessagesRequest(conversation_id=name, after_seq=57, page_size=200)
     rest = await tier.desk.list_messages(request, as_user(bo))
     assert list(rest.messages) == sent[57:]
@@ -177,28 +164,6 @@ async def test_the_largest_bounds_are_no_defect(tier: Tier, ada: int, bo: int) -
         request = ListMessagesRequest(conversation_id=message.conversation_id, **bounds)
         listed = await tier.desk.list_messages(request, as_user(ada))
         assert list(listed.messages) == wanted
-
-
-async def heads(tier: Tier, user: int) -> list[Head]:
-    return list((await tier.listing.list_heads(ListHeadsRequest(user_id=user), ANYBODY)).heads)
-
-
-async def test_heads_come_from_redis_and_the_database_newest_first(tier: Tier, ada: int, bo: int) -> None:
-    cold = (await send(tier, ada, ada, "x")).message
-    await tier.messages.persist(0, 1, await stream(tier, cold.conversation_id))
-    await tier.conversations._redis.flushall()
-    await tier.conversations._redis.connection_pool.disconnect()
-    warm = [(await send(tier, ada, bo, name)).message for name in "yz"][-1]
-    await tier.conversations.touch([(ada, warm.conversation_id, warm.id)])
-    assert await heads(tier, ada) == [
-        Head(conversation_id=warm.conversation_id, epoch=warm.epoch, seq=warm.seq),
-        Head(conversation_id=cold.conversation_id, epoch=cold.epoch, seq=cold.seq),
-    ]
-
-
-async def test_heads_of_nobody_are_an_error_and_of_a_newcomer_none(tier: Tier, ada: int) -> None:
-    assert await heads(tier, ada) == []
-    await refused(USER_NOT_FOUND, heads(tier, 12345))
 
 
 async def test_a_conversation_that_redis_lost_goes_on_in_a_new_epoch_without_reusing_a_number(
