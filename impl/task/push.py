@@ -64,14 +64,14 @@ class Push:
         # Whose session enters the map from here on finds the room when it asks what it missed.
         await self._note(events, rooms)
         sessions = await self._sessions.of(_once(user for _, notice in told for user in notice.users))
-        known = await self._instances.of(rooms) if rooms else {}
+        known = await self._instances.of(rooms)
         new = newcomers(events, sessions)
         await self._register(new, known)
         return route(told, sessions, united(new, known))
 
     async def _note(self, events: Sequence[ConversationEvent], rooms: Sequence[str]) -> None:
         """What lists of conversations are made from."""
-        members = await self._conversations.room_members(rooms, SMALL_ROOM) if rooms else {}
+        members = await self._conversations.room_members(rooms, SMALL_ROOM)
         small = {room: users for room, (_, users) in members.items() if users is not None}
         await self._conversations.touch(recency(events, small))
         await self._conversations.update_rooms(*turnover(events))

@@ -8,7 +8,9 @@ import pytest
 
 from impl.settings import Settings
 from impl.storage.envelope import private_id
+from impl.storage.membership import Mark
 from impl.task import app
+from tests.impl.task.events import ROOM
 from tests.impl.task.world import SECONDS, World
 from tests.servers import free_port
 
@@ -38,6 +40,14 @@ async def stored(world: World, *ids: int) -> None:
             await asyncio.sleep(0.02)
 
 
+async def stored_mark(world: World, user: int, read_seq: int) -> None:
+    async with asyncio.timeout(SECONDS):
+        member = None
+        while member is None or member.read_seq != read_seq:
+            await asyncio.sleep(0.02)  # a database announces nothing
+            member = await world.messages.membership(ROOM, user)
+
+
 async def test_an_accepted_message_reaches_sessions_and_database(world: World) -> None:
     async with world.gateway("a") as a, running(world.settings):
         await world.sessions.add([a.session(2, "s")])
@@ -46,6 +56,24 @@ async def test_an_accepted_message_reaches_sessions_and_database(world: World) -
         await a.hears(*range(1, 51))
         seqs = [item.message.seq for request in a.heard for item in request.items]
         assert seqs == list(range(1, 51))
+
+
+async def test_a_new_room_and_what_is_read_reach_sessions_and_database(world: World) -> None:
+    async with world.gateway("a") as a, running(world.settings):
+        await world.sessions.add([a.session(1, "s1"), a.session(2, "s2")])
+        await world.room(ROOM, 1, 2)
+        await world.conversations.mark([Mark(ROOM, 2, read_seq=1)])
+        await a.until(lambda: len(a.items) == 2)
+        told = [(item.to_room, list(item.session_ids)) for item in a.items]
+        assert told == [(True, ["s1", "s2"]), (False, ["s2"])]
+        await stored_mark(world, user=2, read_seq=1)
+
+
+async def test_senders_hear_when_their_messages_are_durable(world: World) -> None:
+    async with world.gateway("a") as a, running(world.settings):
+        await world.sessions.add([a.session(1, "s1"), a.session(2, "s2")])
+        accepted = await world.send(1)
+        await a.until(lambda: a.stored == [(HERE, accepted.seq, ["s1"])])
 
 
 async def test_what_was_accepted_while_no_task_lived_is_handled_by_the_next(world: World) -> None:

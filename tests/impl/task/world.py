@@ -12,6 +12,7 @@ from typing import Self
 
 from im.connect.v1.delivery_service_pb2 import DeliverRequest, DeliverResponse
 from im.connect.v1.delivery_service_rpc import DELIVERY_SERVICE, DeliveryServiceClient
+from im.logic.v1.room_pb2 import HISTORY_POLICY_SINCE_JOIN, JOIN_POLICY_OPEN, RoomSettings
 from im.logic.v1.rung_pb2 import DURABLE
 from im.stream.v1.conversation_event_pb2 import ConversationEvent
 
@@ -21,11 +22,12 @@ from codegen.runtime.grpc_client import Upstreams
 from codegen.runtime.grpc_server import serve_grpc
 from codegen.runtime.identity import Authenticator, ServiceTokens, UserTokens
 from codegen.runtime.pipeline import Pipeline
+from impl.logic.room_changes import Cause
 from impl.settings import Settings
 from impl.storage.accept import Accepted, Send
 from impl.storage.conversations import Conversations
 from impl.storage.database import Database
-from impl.storage.envelope import payload_hash, private_members
+from impl.storage.envelope import payload_hash, private_members, room_of
 from impl.storage.generation import Recovery
 from impl.storage.messages import Messages
 from impl.storage.migration import migrate
@@ -179,6 +181,15 @@ class World:
                 event=said.SerializeToString(),
             )
         )
+
+    async def room(self, conversation_id: str, owner: int, *members: int) -> None:
+        """Create a room, as logic does."""
+        number = room_of(conversation_id)
+        assert number is not None
+        settings = RoomSettings(
+            name="Bridge", description="", join=JOIN_POLICY_OPEN, history=HISTORY_POLICY_SINCE_JOIN
+        )
+        await self.conversations.change(Cause(number, owner, event_id=number).creates(settings, members))
 
     async def stored_ids(self, conversation_id: str) -> list[int]:
         envelopes = await self.messages.page(conversation_id, None, None, 1000)
