@@ -103,6 +103,18 @@ def frames() -> tuple[Descriptor, ...]:
     return tuple(descriptor for m in sockets for descriptor in (m.input_type, m.output_type))
 
 
+@cache
+def calls() -> tuple[Descriptor, ...]:
+    """All requests and responses of rpcs that are neither streams nor sockets."""
+    unary = [m for m in methods() if not m.client_streaming and not _consumes(m)]
+    return tuple(descriptor for m in unary for descriptor in (m.input_type, m.output_type))
+
+
+def _consumes(method: MethodDescriptor) -> bool:
+    wire = method.containing_service.GetOptions().Extensions[options_pb2.service].wire
+    return bool(wire == options_pb2.WIRE_CONSUMER)
+
+
 def _wires(method: MethodDescriptor) -> Iterator[Wire]:
     wire = method.containing_service.GetOptions().Extensions[options_pb2.service].wire
     if wire == options_pb2.WIRE_CONSUMER:

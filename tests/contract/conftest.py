@@ -13,7 +13,7 @@ from im.logic.v1 import auth_service_pb2
 from codegen.runtime.discovery import Etcd, Instances
 from codegen.runtime.identity import ServiceTokens, UserTokens
 from tests.contract.callers import Doors
-from tests.contract.examples import World, fresh
+from tests.contract.world import World, fresh
 
 if TYPE_CHECKING:
     from tests.conftest import System

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -31,34 +31,49 @@ _SCALARS: dict[int, Any] = {
 
 
 def variants(descriptor: Descriptor) -> Iterator[tuple[str, Message]]:
-    """One full message per member of its oneofs (one in all if it has none), each with a name."""
-    members = [
-        field for oneof in descriptor.oneofs for field in oneof.fields if len(oneof.fields) > 1 or oneof.name
-    ]
+    """One full message per member of every oneof in it, however deep (one in all if there is none).
+
+    Each has the path to the member as its name.
+    """
     yield "empty", message_class(descriptor)()
-    for member in members:
-        yield member.name, populated(descriptor, member.name)
-    if not members:
-        yield "full", populated(descriptor)
+    paths = list(_paths(descriptor, _DEPTH)) or [()]
+    for path in paths:
+        yield ".".join(path) or "full", populated(descriptor, path)
 
 
-def populated(descriptor: Descriptor, choice: str = "", depth: int = _DEPTH) -> Message:
-    """A message with every field set; of each oneof `choice`, or the first member."""
+def _paths(descriptor: Descriptor, depth: int) -> Iterator[tuple[str, ...]]:
+    """To the members of oneofs that have no oneof below them."""
+    for field in descriptor.fields:
+        below = list(_paths(field.message_type, depth - 1)) if field.message_type and depth else []
+        yield from ((field.name, *path) for path in below)
+        if not below and _alternatives(field):
+            yield (field.name,)
+
+
+def _alternatives(field: FieldDescriptor) -> bool:
+    """Whether it is a member of a oneof, and not just optional."""
+    oneof = field.containing_oneof
+    return oneof is not None and oneof.name != f"_{field.name}"
+
+
+def populated(descriptor: Descriptor, path: Sequence[str] = (), depth: int = _DEPTH) -> Message:
+    """A message with every field set; of each oneof the member on the path, or the first one."""
     message = message_class(descriptor)()
+    head, rest = (path[0], path[1:]) if path else ("", ())
     for field in descriptor.fields:
         oneof = field.containing_oneof
-        chosen = next((f for f in oneof.fields if f.name == choice), oneof.fields[0]) if oneof else field
+        chosen = next((f for f in oneof.fields if f.name == head), oneof.fields[0]) if oneof else field
         if chosen.name == field.name:
-            _set(message, field, depth)
+            _set(message, field, rest if field.name == head else (), depth)
     return message
 
 
-def _set(message: Message, field: FieldDescriptor, depth: int) -> None:
+def _set(message: Message, field: FieldDescriptor, path: Sequence[str], depth: int) -> None:
     if field.message_type is not None and field.message_type.full_name == "google.protobuf.Timestamp":
         getattr(message, field.name).FromJsonString("2031-02-03T04:05:06.789Z")
     elif field.message_type is not None:
         if depth:
-            _set_message(message, field, populated(field.message_type, depth=depth - 1))
+            _set_message(message, field, populated(field.message_type, path, depth - 1))
     else:
         value = field.enum_type.values[-1].number if field.enum_type else _SCALARS[field.type]
         if field.is_repeated:

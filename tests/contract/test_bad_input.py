@@ -19,7 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from tests.contract.catalog import HttpBinding, Wire, wires
-from tests.contract.examples import fresh
+from tests.contract.world import fresh
 
 if TYPE_CHECKING:
     from tests.conftest import System

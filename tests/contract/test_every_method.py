@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 from idiom.v1 import options_pb2
 
 from tests.contract.callers import call
 from tests.contract.catalog import Wire, message_class, methods, policy, wires
-from tests.contract.examples import EXAMPLES, World
+from tests.contract.examples import EXAMPLES
+from tests.contract.world import Example, Maker, World
 
 UNARY = [
     wire for wire in wires() if wire.kind in {"grpc", "http", "frame"} and not wire.method.client_streaming
@@ -20,6 +23,15 @@ OTHERS = {
     "im.task.v1.ConversationConsumer.Push": "test_streams_and_sockets.py",
     "im.task.v1.ConversationConsumer.Persist": "test_streams_and_sockets.py",
 }
+
+
+def _each(pick: Callable[[Example], Sequence[Maker]]) -> list[Any]:
+    """Every wire with every example of its method."""
+    return [
+        pytest.param(wire, maker, id=f"{wire}: {maker.__name__.strip("_")}")
+        for wire in UNARY
+        for maker in pick(EXAMPLES[wire.method.full_name])
+    ]
 
 
 def test_every_method_has_an_example() -> None:
@@ -37,18 +49,20 @@ def test_every_method_declares_who_may_call_it() -> None:
     assert silent == []
 
 
-@pytest.mark.parametrize("wire", UNARY, ids=str)
-async def test_a_valid_call_succeeds(world: World, wire: Wire) -> None:
-    request = await EXAMPLES[wire.method.full_name].success(world)
+@pytest.mark.parametrize(("wire", "maker"), _each(lambda example: example.successes))
+async def test_a_valid_call_succeeds(world: World, wire: Wire, maker: Maker) -> None:
+    request = await maker(world)
     outcome = await call(world.doors, wire, request.message, request.token)
     assert (outcome.code, outcome.reason) == ("OK", "")
     assert outcome.response is not None
 
 
-@pytest.mark.parametrize("wire", UNARY, ids=str)
-async def test_a_call_against_the_rules_of_the_domain_is_refused_by_name(world: World, wire: Wire) -> None:
+@pytest.mark.parametrize(("wire", "maker"), _each(lambda example: example.failures))
+async def test_a_call_against_the_rules_of_the_domain_is_refused_by_name(
+    world: World, wire: Wire, maker: Maker
+) -> None:
     example = EXAMPLES[wire.method.full_name]
-    request = await example.failure(world)
+    request = await maker(world)
     async with example.during(world) if example.during else nullcontext():
         outcome = await call(world.doors, wire, request.message, request.token)
     assert outcome.reason == request.reason
@@ -72,6 +86,6 @@ async def test_a_stranger_is_refused(world: World, wire: Wire) -> None:
     "wire", [w for w in UNARY if policy(w.method).auth == options_pb2.AUTH_SERVICE], ids=str
 )
 async def test_a_user_may_not_call_what_is_for_services(world: World, wire: Wire) -> None:
-    request = await EXAMPLES[wire.method.full_name].success(world)
+    request = await EXAMPLES[wire.method.full_name].successes[0](world)
     outcome = await call(world.doors, wire, request.message, world.alice.access_token)
     assert (outcome.code, outcome.reason) == ("PERMISSION_DENIED", "FORBIDDEN")

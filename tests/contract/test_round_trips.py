@@ -1,4 +1,4 @@
-"""Stream payloads and frames survive each of their codecs, and so does what earlier releases wrote."""
+"""All messages survive each of their codecs, and so does what releases wrote to streams and sockets."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from google.protobuf.message import Message
 from im import descriptors
 
 from codegen.runtime.codec import JsonCodec
-from tests.contract.catalog import files, frames, message_class, stream_payloads
+from tests.contract.catalog import calls, files, frames, message_class, stream_payloads
 from tests.contract.population import variants
 
 RELEASED = Path(__file__).parents[2] / "released"
-CARRIED = [(d, name, message) for d in (*stream_payloads(), *frames()) for name, message in variants(d)]
+TYPES = (*stream_payloads(), *frames(), *calls())
+CARRIED = [(d, name, message) for d in TYPES for name, message in variants(d)]
 RECORDED = sorted(RELEASED.glob("*/*.jsonl"))
 
 

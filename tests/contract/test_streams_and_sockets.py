@@ -20,7 +20,8 @@ from websockets.typing import Subprotocol
 from codegen.runtime.streams.partitions import PartitionKeys, partition_of
 from tests.contract.callers import call, credentials, refusal_of
 from tests.contract.catalog import wires
-from tests.contract.examples import EXAMPLES, World, fresh
+from tests.contract.examples import EXAMPLES
+from tests.contract.world import World, fresh
 
 _SECONDS = 15.0
 _SEND = next(w for w in wires() if w.kind == "grpc" and w.method.name == "SendMessage")
@@ -119,7 +120,7 @@ async def test_only_services_may_deliver(world: World, who: str, reason: str) ->
 
 async def test_an_event_is_pushed_and_persisted(world: World) -> None:
     async with session(world, world.bob.access_token) as (socket, _):
-        request = await EXAMPLES["im.logic.v1.MessageService.SendMessage"].success(world)
+        request = await EXAMPLES["im.logic.v1.MessageService.SendMessage"].successes[0](world)
         outcome = await call(world.doors, _SEND, request.message, request.token)
         message: Any = outcome.response
         async with asyncio.timeout(_SECONDS):
