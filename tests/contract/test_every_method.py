@@ -28,7 +28,7 @@ OTHERS = {
 def _each(pick: Callable[[Example], Sequence[Maker]]) -> list[Any]:
     """Every wire with every example of its method."""
     return [
-        pytest.param(wire, maker, id=f"{wire}: {maker.__name__.strip("_")}")
+        pytest.param(wire, maker, id=f"{wire}: {maker.__name__.strip('_')}")
         for wire in UNARY
         for maker in pick(EXAMPLES[wire.method.full_name])
     ]
