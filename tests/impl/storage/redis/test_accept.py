@@ -172,15 +172,6 @@ async def test_the_hot_tail_keeps_what_is_not_persisted_and_the_newest_hundred(p
     assert await process.redis.hget(keys.head("dm.1.2"), "persisted") == b"240"
 
 
-async def test_recency_is_newest_first_and_old_touches_change_nothing(process: Process) -> None:
-    touch = process.conversations.touch
-    await touch([(1, "a", 1 << 60), (1, "b", 2 << 60), (2, "a", 1)])
-    await touch([(1, "c", 3 << 59), (1, "b", 5)])
-    assert await process.conversations.recent(1, 10) == ["b", "c", "a"]
-    assert await process.conversations.recent(1, 2) == ["b", "c"]
-    assert await process.conversations.recent(9, 10) == []
-
-
 async def test_every_key_of_a_partition_shares_its_hash_tag(process: Process) -> None:
     await asyncio.gather(*(process.conversations.accept(send(f"dm.1.{n}")) for n in range(40)))
     found: Any = await process.redis.keys()
