@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import os
 import random
 import shutil
 import signal
@@ -16,8 +18,11 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+from sqlalchemy import URL
 
 from impl.cli.embedded import EtcdServer, RedisServer, etcd_binary, valkey_binary
 from impl.cli.leash import leashed
@@ -25,6 +30,7 @@ from impl.cli.leash import leashed
 _READY_SECONDS = 30.0
 _POLL_SECONDS = 0.02
 _STOP_SECONDS = 10.0
+_MYSQL_PROTOCOL = 10
 _given: set[int] = set()
 
 
@@ -160,6 +166,120 @@ class Etcd(ServerProcess):
         await self.stop()
         shutil.rmtree(self.directory / "member")
         await self.start()
+
+
+_MARIADB_USER = "idiom"
+_MARIADB_PASSWORD = "p@ss:/wörd%"
+"""Of all that a URL has to quote."""
+
+
+@dataclass(frozen=True, slots=True)
+class MariaDbServer:
+    """A MariaDB server that only this machine reaches."""
+
+    binary: Path
+    install: Path
+    directory: Path
+    port: int
+
+    def command(self) -> list[str]:
+        """Makes the system tables where there are none, and returns the command line."""
+        own = ["--no-defaults", f"--datadir={self.directory / 'data'}"]
+        own += ["--user=root"] if os.geteuid() == 0 else []
+        if not (self.directory / "data").exists():
+            options = ["--auth-root-authentication-method=normal", "--skip-test-db"]
+            subprocess.run([self.install, *own, *options], check=True, capture_output=True)
+        everybody = f"'{_MARIADB_USER}'@'127.0.0.1'"
+        init = self.directory / "init.sql"
+        init.write_text(
+            f"CREATE USER IF NOT EXISTS {everybody} IDENTIFIED BY '{_MARIADB_PASSWORD}';\n"
+            f"GRANT ALL ON `idiom%`.* TO {everybody};\n"
+        )
+        return [
+            *(
+                str(self.binary),
+                *own,
+                f"--init-file={init}",
+                f"--socket={self.socket}",
+                f"--port={self.port}",
+            ),
+            *("--bind-address=127.0.0.1", "--skip-name-resolve", f"--pid-file={self.directory / 'pid'}"),
+            *("--innodb-buffer-pool-size=64M", "--character-set-server=utf8mb4", "--performance-schema=OFF"),
+        ]
+
+    @property
+    def socket(self) -> Path:
+        """Where its administrator finds it."""
+        return self.directory / "socket"
+
+    async def ready(self) -> bool:
+        """Whether it greets whoever comes: not before its users are there."""
+        with contextlib.suppress(OSError, EOFError):
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            try:
+                header = await reader.readexactly(5)
+                return header[4] == _MYSQL_PROTOCOL
+            finally:
+                writer.close()
+        return False
+
+
+class MariaDb(ServerProcess):
+    """A MariaDB server with as many databases as are asked for."""
+
+    def __init__(self, server: MariaDbServer) -> None:
+        super().__init__(server.command, server.ready, server.directory)
+        self.port = server.port
+        self._socket = server.socket
+        self._numbers = itertools.count(1)
+
+    def execute(self, statements: str) -> str:
+        """Runs statements as the administrator; returns what they found, columns separated by tabs."""
+        command = [
+            "mariadb",
+            "--no-defaults",
+            f"--socket={self._socket}",
+            "--user=root",
+            "--batch",
+            "--skip-column-names",
+        ]
+        return subprocess.run(
+            [*command, "--execute", statements], check=True, capture_output=True, text=True
+        ).stdout
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[str]:
+        """A new empty database, as a URL for the tests' user; gone at the end, if the server is there."""
+        name = f"idiom_{next(self._numbers)}"
+        self.execute(f"CREATE DATABASE {name}")
+        try:
+            yield self.url(name)
+        finally:
+            with contextlib.suppress(subprocess.CalledProcessError):
+                self.execute(f"DROP DATABASE {name}")
+
+    def url(self, name: str, password: str = _MARIADB_PASSWORD) -> str:
+        """Of a database of this server, whether it is there or not."""
+        url = URL.create("mysql+asyncmy", _MARIADB_USER, password, "127.0.0.1", self.port, name)
+        return url.render_as_string(hide_password=False)
+
+
+def debian_mariadb() -> tuple[Path, Path] | None:
+    """Debian's MariaDB server and what makes its system tables, if they are installed."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
+    found = [shutil.which(name, path=path) for name in ("mariadbd", "mariadb-install-db")]
+    return (Path(found[0]), Path(found[1])) if found[0] and found[1] else None
+
+
+@asynccontextmanager
+async def mariadb_server() -> AsyncIterator[MariaDb]:
+    """A running MariaDB."""
+    programs = debian_mariadb()
+    assert programs is not None, "mariadb-server is not installed: run deploy/test-services.sh"
+    with _directory("mariadb") as directory:
+        server = MariaDb(MariaDbServer(*programs, directory, free_port()))
+        async with _running(server):
+            yield server
 
 
 def debian_redis() -> Path | None:

@@ -4,52 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
+import random
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, Self, TypeVar
 
 from idiom.v1.reason_errors import DEPENDENCY_UNAVAILABLE
-from sqlalchemy import event, inspect, make_url, select
+from sqlalchemy import inspect, text
 from sqlalchemy.dialects import mysql, sqlite
-from sqlalchemy.exc import (
-    ArgumentError,
-    DataError,
-    DBAPIError,
-    IntegrityError,
-    NoSuchModuleError,
-    NotSupportedError,
-    ProgrammingError,
-)
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, NotSupportedError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlmodel import col
 
 from codegen.runtime.errors import Error
-from impl.storage.tables import PartitionMarkRow
+from impl.storage.engine import ANSWER_SECONDS, WRITES, open_engine
+from impl.storage.tables import REVISION
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from sqlalchemy import Connection
-    from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-    from sqlalchemy.pool import ConnectionPoolEntry
     from sqlmodel import SQLModel
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-BUSY_SECONDS = 5.0
-"""Longest wait for a lock of SQLite, or for a free connection."""
-
-WRITES = "idiom_writes"
-"""Execution option of a connection whose transactions write."""
 _DEFECTS = (IntegrityError, DataError, ProgrammingError, NotSupportedError)
 """Errors that say something about the statement rather than about the database."""
 
+_TRIES: Final = 5
+_LONGEST_PAUSE: Final = 0.1
+_GIVEN_UP: Final = {1020, 1213}
+"""What MySQL and MariaDB say when they end a transaction in favour of another one."""
+
 _logger = logging.getLogger(__name__)
+
+
+class Contention(Error):  # noqa: N818 - names a kind of unavailability
+    """The database gave up the transaction for another one; done again, it may succeed."""
 
 
 def uninterrupted(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
@@ -57,11 +50,13 @@ def uninterrupted(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[An
 
     The caller waits for that end, which the limits of the database bound, and is cancelled then. A statement
     that is given up under way keeps its connection to SQLite open, and with it the lock of all writers.
+
+    A method whose transaction is given up for another one begins again.
     """
 
     @wraps(method)
     async def whole(*args: P.args, **kwargs: P.kwargs) -> T:
-        task = asyncio.ensure_future(method(*args, **kwargs))
+        task = asyncio.ensure_future(_repeated(lambda: method(*args, **kwargs)))
         cancelled: asyncio.CancelledError | None = None
         while not task.done():
             try:
@@ -76,23 +71,37 @@ def uninterrupted(method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[An
     return whole
 
 
+async def _repeated(attempt: Callable[[], Awaitable[T]]) -> T:
+    for _ in range(_TRIES - 1):
+        try:
+            return await attempt()
+        except Contention:
+            await asyncio.sleep(random.uniform(0, _LONGEST_PAUSE))  # noqa: S311 - no secret
+    return await attempt()
+
+
 class Database:
     """One database and its bounded pool of connections; enter it to use it.
 
     Args:
-        url: SQLAlchemy URL of an asyncio driver, `sqlite+aiosqlite:///path` or `mysql+asyncmy://…`.
+        url: SQLAlchemy URL, `sqlite+aiosqlite:///path` or `mysql+asyncmy://user:password@host/name`.
         pool: most connections open at once.
+        answer_seconds: longest wait for a server's answer to a statement.
     """
 
-    def __init__(self, url: str, *, pool: int = 8) -> None:
+    def __init__(self, url: str, *, pool: int = 8, answer_seconds: float = ANSWER_SECONDS) -> None:
         self._url = url
         self._pool = pool
+        self._answer_seconds = answer_seconds
         self._engine: AsyncEngine | None = None
         self._turn: AbstractAsyncContextManager[Any] = nullcontext()
 
     async def __aenter__(self) -> Self:
-        """Opens nothing yet: connections are made when first used."""
-        self._engine = open_engine(self._url, self._pool)
+        """Opens nothing yet: connections are made when first used.
+
+        Error DEPENDENCY_UNAVAILABLE if the URL is of no use.
+        """
+        self._engine = open_engine(self._url, self._pool, answer_seconds=self._answer_seconds)
         if self._engine.dialect.name == "sqlite":
             # One writer at a time is SQLite's own rule. Those of one process queue here, in order, instead of
             # polling for the lock.
@@ -109,12 +118,20 @@ class Database:
 
     @uninterrupted
     async def check(self) -> None:
-        """Returns if the database answers and has its tables; Error DEPENDENCY_UNAVAILABLE otherwise."""
+        """Returns if the database answers and has the tables of this version, or of a newer one.
+
+        Error DEPENDENCY_UNAVAILABLE otherwise, which says why: not for strangers.
+        """
         try:
             async with self.reading() as connection:
-                await connection.execute(select(col(PartitionMarkRow.ordinal)).limit(1))
-        except ProgrammingError as error:
-            raise Error(DEPENDENCY_UNAVAILABLE, "the database has no tables yet") from error
+                revision = await connection.run_sync(_revision)
+        except Error as error:
+            if error.__cause__ is None:
+                raise
+            raise Error(error.reason, f"{error.message}: {in_words(error.__cause__)}") from error.__cause__
+        if revision < REVISION:
+            state = "tables of an older version" if revision else "no tables yet"
+            raise Error(DEPENDENCY_UNAVAILABLE, f"the database has {state}: `idiom migrate` makes them")
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -164,54 +181,36 @@ async def put(connection: AsyncConnection, table: type[SQLModel], rows: Sequence
         )
 
 
-def open_engine(url: str, pool: int = 1) -> AsyncEngine:
-    """An engine with our rules of transactions. ValueError, without the password, if the URL is of no use."""
-    try:
-        parsed = make_url(url)
-        sqlite = parsed.get_backend_name() == "sqlite"
-        engine = create_async_engine(
-            parsed,
-            pool_size=pool,
-            max_overflow=0,
-            pool_timeout=BUSY_SECONDS,
-            pool_pre_ping=not sqlite,
-            hide_parameters=True,  # they are what people wrote to each other
-            connect_args={"isolation_level": None, "timeout": BUSY_SECONDS} if sqlite else {},
-        )
-    except (ArgumentError, NoSuchModuleError, ImportError, TypeError) as error:
-        raise ValueError(f"the database URL is of no use: {type(error).__name__}") from error
-    if sqlite:
-        event.listen(engine.sync_engine, "do_connect", _probe_sqlite)
-        event.listen(engine.sync_engine, "connect", _configure_sqlite)
-        event.listen(engine.sync_engine, "begin", _begin_sqlite)
-    return engine
+def in_words(error: BaseException) -> str:
+    """What a database says is wrong, in one line."""
+    cause = (error.orig if isinstance(error, DBAPIError) else None) or error
+    said = cause.args[-1] if cause.args and isinstance(cause.args[-1], str) else str(cause)
+    return said.strip().partition("\n")[0] or type(cause).__name__
 
 
-def _probe_sqlite(_dialect: object, _entry: object, arguments: Any, options: Any) -> None:
-    """Fails where aiosqlite would: its failure leaves a thread behind that nobody waits for."""
-    sqlite3.connect(*arguments, **options).close()
-
-
-def _configure_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    """Takes the write lock at once: a transaction that reads first could not get it later."""
-    writes = connection.get_execution_options().get(WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+def _revision(connection: Connection) -> str:
+    if not inspect(connection).has_table("alembic_version"):
+        return ""
+    return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or "")
 
 
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
         yield
-    except _DEFECTS:
-        raise
     except (DBAPIError, PoolTimeoutError, OSError) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        _logger.warning("database unavailable: %s: %s", type(cause).__name__, cause)
+        if _given_up(error):
+            raise Contention(DEPENDENCY_UNAVAILABLE, "the database is too busy") from error
+        if isinstance(error, _DEFECTS):
+            raise
+        _logger.warning("database unavailable: %s", in_words(error))
         raise Error(DEPENDENCY_UNAVAILABLE, "the database is not available") from error
+
+
+def _given_up(error: BaseException | None) -> bool:
+    """With the transaction its savepoints are gone: that they cannot be rolled back is a later error."""
+    while error is not None:
+        if isinstance(error, DBAPIError) and error.orig and _GIVEN_UP.intersection(error.orig.args[:1]):
+            return True
+        error = error.__context__
+    return False

@@ -6,11 +6,16 @@ Times are milliseconds since the Unix epoch. Names and ids compare byte by byte 
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, String, UniqueConstraint
 from sqlalchemy.dialects import mysql
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import Field, SQLModel
+
+REVISION: Final = "0002"
+"""Of the migrations that make these tables. Revisions are ordered as texts."""
+_BYTES_OF_CHARACTER: Final = 4
 
 
 class ConversationKind(IntEnum):
@@ -32,9 +37,28 @@ class EventKind(IntEnum):
     """A change of a room."""
 
 
+class Utf8(TypeDecorator[str]):
+    """Text as its bytes.
+
+    No collation of MySQL does it: some ignore case, accents or spaces at the end, and of those that do not
+    none has the same name in MariaDB.
+    """
+
+    impl = mysql.VARBINARY
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, _dialect: object) -> bytes | None:
+        """To the database."""
+        return None if value is None else value.encode()
+
+    def process_result_value(self, value: Any | None, _dialect: object) -> str | None:
+        """From the database."""
+        return None if value is None else bytes(value).decode()
+
+
 def exact(length: int) -> TypeEngine[str]:
-    """Text that is compared byte by byte."""
-    return String(length).with_variant(mysql.VARCHAR(length, collation="utf8mb4_bin"), "mysql", "mariadb")
+    """Text that is compared byte by byte: case and spaces at the end count. `length` is in characters."""
+    return String(length).with_variant(Utf8(length * _BYTES_OF_CHARACTER), "mysql", "mariadb")
 
 
 def text(length: int) -> TypeEngine[str]:
