@@ -65,7 +65,7 @@ class FrameCalls:
         self._calls = {call.frame: call for call in socket.calls}
         self._oneof = socket.oneof
         self._server_frame = socket.method.response
-        self._error = _error_member(socket.method.response)
+        self._error = error_member(socket.method.response)
 
     def kind(self, frame: Message) -> str:
         """Which member of its oneof a client frame has; empty if none that is known."""
@@ -95,7 +95,12 @@ class FrameCalls:
         return frame  # type: ignore[no-any-return]
 
 
-def _error_member(frame: type[Message]) -> str:
+def error_member(frame: type[Message]) -> str:
+    """Which member of a server frame answers calls that failed.
+
+    Raises:
+        ValueError: there is none.
+    """
     for field in frame.DESCRIPTOR.fields:
         if field.message_type is not None and set(field.message_type.fields_by_name) >= _ERROR_FIELDS:
             return field.name
