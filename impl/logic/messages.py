@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -27,6 +28,7 @@ from impl.logic.views import end_of, first_of, head_of, rung_of
 from impl.logic.workers import Ids
 from impl.storage.conversations import Conversations, Send
 from impl.storage.envelope import message_of, payload_hash, private_id, private_members, room_conversation
+from impl.storage.membership import FIRST_SEQ
 from impl.storage.messages import Messages
 
 PAGE_SIZE: Final = 50
@@ -68,6 +70,8 @@ class MessageDesk:
         accepted = await self._conversations.accept(_send(event))
         event.id, event.epoch, event.seq = accepted.message_id, accepted.epoch, accepted.seq
         event.created_at.FromMilliseconds(accepted.created_ms)
+        if accepted.seq == FIRST_SEQ:
+            await self._begin(event)
         state = ACCEPTED
         if accepted.duplicate or request.wait_for == DURABLE:
             state = await self._rung(event, request.wait_for, context)
@@ -105,6 +109,12 @@ class MessageDesk:
         )
         event.created_at.FromMilliseconds(created_ms_of(event.id))
         return event
+
+    async def _begin(self, event: ConversationEvent) -> None:
+        """Puts a new conversation into the lists of both, if it can, before push and persist hear of it."""
+        members = private_members(event.conversation_id) or ()
+        with suppress(Error):
+            await self._conversations.touch([(user, event.conversation_id, event.id) for user in members])
 
     async def _repeated(
         self, first: ConversationEvent, request: SendMessageRequest, context: Context

@@ -182,9 +182,9 @@ class RoomDirectory:
         return (await self._conversations.overview(user_id, [conversation_id])).get(conversation_id)
 
     async def _seat(self, user_id: int, room_id: int) -> tuple[RoomState, Membership | None]:
-        """The room and the user's present or last stay. Error ROOM_NOT_FOUND."""
+        """The room and the user's present or last stay. Error ROOM_NOT_FOUND, also if everybody has left."""
         view = await self._overview(user_id, room_id)
-        if view is None or view.room is None:
+        if view is None or view.room is None or not view.room.member_count:
             raise Error(ROOM_NOT_FOUND, "there is no such room")
         return view.room, view.membership
 

@@ -82,7 +82,8 @@ local function accept_change(item)
   local change = cjson.decode(item.detail)
   if change.effect == 'create' then return create(item, change, head_epoch) end
   local policy = call('HGET', keys.room, 'join')
-  if not policy then return 'UNKNOWN' end
+  -- With its last member a room is gone: who came back would find it without an owner.
+  if not policy or call('ZCARD', keys.roster) == 0 then return 'UNKNOWN' end
 
   local entries = call('HMGET', keys.members, change.actor, change.target)
   local actor, target = member_of(entries[1]), member_of(entries[2])
