@@ -28,6 +28,8 @@ from impl.gateway.readiness import Readiness
 
 HERE = Path(__file__).parent
 WEB = HERE / "web"
+CLIENT = WEB / "client"
+"""The client for browsers, which is of use without the page."""
 DOCS = HERE / "docs"
 GENERATED = Path(im.descriptors.__file__).parents[1]
 """The root of generated files, in a clone and in an installation."""
@@ -124,6 +126,7 @@ def _add_page(app: FastAPI) -> None:
         return FileResponse(WEB / "index.html", headers=PAGE_HEADERS)
 
     app.mount("/web", _Files(directory=WEB))
+    app.mount("/client", _Files(directory=CLIENT))
     app.mount("/gen", _Files(directory=GENERATED / "web"))
 
 

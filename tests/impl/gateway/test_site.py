@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from gateway_routes import ROUTES
 from impl.gateway import app as gateway
-from impl.gateway.site import GENERATED, WEB
+from impl.gateway.site import CLIENT, GENERATED, WEB
 from impl.settings import Settings
 from tests.impl.gateway.conftest import client_of, lonely, running
 
@@ -39,13 +39,13 @@ async def test_the_page_is_ours_alone(served: Settings) -> None:
             assert (await client.get(path)).status_code == 200, path
 
 
-FILES = [("/web", WEB), ("/gen", GENERATED / "web")]
+FILES = [("/web", WEB), ("/client", CLIENT), ("/gen", GENERATED / "web")]
 
 
 @pytest.mark.parametrize(("prefix", "folder"), FILES)
 async def test_files_are_served_and_checked_again(served: Settings, prefix: str, folder: Path) -> None:
     async with client_of(served) as client:
-        for file in sorted(folder.iterdir()):
+        for file in sorted(path for path in folder.iterdir() if path.is_file()):
             response = await client.get(f"{prefix}/{file.name}")
             assert response.content == file.read_bytes()
             assert response.headers["cache-control"] == "no-cache"
