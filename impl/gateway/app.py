@@ -10,7 +10,9 @@ from contextlib import AsyncExitStack
 from im.descriptors import registry
 from im.logic.v1.auth_service_rpc import AUTH_SERVICE
 from im.logic.v1.connection_service_rpc import CONNECTION_SERVICE
+from im.logic.v1.conversation_service_rpc import CONVERSATION_SERVICE
 from im.logic.v1.message_service_rpc import MESSAGE_SERVICE
+from im.logic.v1.room_service_rpc import ROOM_SERVICE
 from im.logic.v1.user_service_rpc import USER_SERVICE
 
 from codegen.runtime.discovery import Etcd, Instances
@@ -26,7 +28,14 @@ from impl.settings import Settings
 
 TARGET = "gateway"
 LOGIC = MESSAGE_SERVICE.target
-SERVICES = (AUTH_SERVICE, CONNECTION_SERVICE, MESSAGE_SERVICE, USER_SERVICE)
+SERVICES = (
+    AUTH_SERVICE,
+    CONNECTION_SERVICE,
+    CONVERSATION_SERVICE,
+    MESSAGE_SERVICE,
+    ROOM_SERVICE,
+    USER_SERVICE,
+)
 """All services with HTTP routes."""
 MAX_REQUEST_BYTES = 1 << 20
 """Of methods whose policy has no limit; the largest request of the schema needs a sixteenth."""
