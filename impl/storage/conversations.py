@@ -163,7 +163,7 @@ class Conversations(UserIndex):
         return await self._rooms.sizes(conversation_ids, most)
 
     async def durable(self, conversation_ids: Sequence[str]) -> dict[str, int]:
-        """Highest number that is in the database, of those conversations that Redis knows.
+        """Highest number that is in the database; nothing of conversations of which Redis does not know one.
 
         Raises:
             Error: DEPENDENCY_UNAVAILABLE.

@@ -32,10 +32,9 @@ local function fill_roster(key, members)
     local number = match(members[position + 1], '^%S+ (%S+)')
     together = number == joined and together + 1 or 0
     joined = number
-    scores[position] = tonumber(number) + together / SCORES_OF_A_NUMBER
+    scores[position] = together == 0 and number or string.format('%.17g', number + together / SCORES_OF_A_NUMBER)
     scores[position + 1] = members[position]
   end
-  for position = 1, #scores, 2 do scores[position] = string.format('%.17g', scores[position]) end
   call_in_portions('ZADD', key, scores)
 end
 

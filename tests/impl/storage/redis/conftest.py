@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from codegen.runtime.discovery import Etcd
 from impl.storage.conversations import Conversations, Stored
 from impl.storage.generation import Recovery
+from impl.storage.membership import Membership
 from impl.storage.redis_client import connect_redis
 from tests import servers
 
@@ -24,11 +25,16 @@ class World:
         self.etcd = etcd
         self.stored: dict[str, Stored] = {}
         self.ordinals = [0] * PARTITIONS
+        self.memberships: dict[tuple[str, int], Membership] = {}
         self.loads = 0
 
     async def load(self, conversation_id: str) -> Stored | None:
         self.loads += 1
         return self.stored.get(conversation_id)
+
+    async def load_membership(self, conversation_id: str, user_id: int) -> Membership | None:
+        self.loads += 1
+        return self.memberships.get((conversation_id, user_id))
 
     async def ordinal(self, partition: int) -> int:
         return self.ordinals[partition]
@@ -44,7 +50,14 @@ class World:
         recovery = self.recovery()
         async with AsyncExitStack() as stack:
             redis = await stack.enter_async_context(connect_redis(self.server.url, recovery))
-            conversations = Conversations(redis, PARTITIONS, load or self.load, recovery, patience=patience)
+            conversations = Conversations(
+                redis,
+                PARTITIONS,
+                load or self.load,
+                recovery,
+                load_membership=self.load_membership,
+                patience=patience,
+            )
             await stack.enter_async_context(conversations)
             yield Process(redis, conversations, recovery)
 
