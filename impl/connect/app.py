@@ -7,15 +7,16 @@ import logging
 import secrets
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from idiom.v1 import reason_errors as reasons
 from im.client.v1.session_service_socket import SESSION
 from im.connect.v1.delivery_service_rpc import DELIVERY_SERVICE
 from im.descriptors import registry
 from im.errors.v1 import close_closes as closes
-from im.logic.v1.conversation_service_rpc import CONVERSATION_SERVICE
+from im.logic.v1.conversation_service_rpc import CONVERSATION_SERVICE, ConversationServiceClient
 from im.logic.v1.message_service_rpc import MESSAGE_SERVICE
+from im.stream.v1.conversation_event_stream import CONVERSATION_EVENT
 from websockets.frames import CloseCode as ProtocolCode
 
 from codegen.runtime.codec import JsonCodec
@@ -28,19 +29,35 @@ from codegen.runtime.lifecycle import serve_until
 from codegen.runtime.method import Socket
 from codegen.runtime.pipeline import Pipeline
 from codegen.runtime.sockets import Endpoint, Failure
+from impl.connect.acks import PACE_SECONDS, Acks
 from impl.connect.address import socket_url
+from impl.connect.alarm import Alarm
 from impl.connect.delivery import Delivery
 from impl.connect.gateway import Gateway, deadlines
-from impl.connect.keeper import SessionKeeper
-from impl.connect.peer import Hub
+from impl.connect.heads import RHYTHM, HeadWatch, Rhythm
+from impl.connect.hub import Hub
+from impl.connect.keeper import EXPIRY_SECONDS, REFRESH_SECONDS, SessionKeeper
+from impl.connect.memberships import Memberships
+from impl.connect.online import Online
+from impl.connect.registry import LINGER_SECONDS, RoomRegistry
+from impl.connect.resume import BOUNDS, Bounds
+from impl.connect.rooms import RoomIndex
+from impl.connect.seen import Seen
 from impl.connect.session import Limits
 from impl.settings import Settings
+from impl.storage.conversations import Conversations
+from impl.storage.deployment import agreed_partitions
+from impl.storage.membership import Stored
 from impl.storage.redis_client import connect_redis
+from impl.storage.room_instances import RoomInstances
 from impl.storage.sessions import Sessions
 
 TARGET = "connect"
 _BOOT_BYTES = 8
 _MAX_BATCH_BYTES = 16 << 20
+_RESUMING_CALLS = 64
+"""Calls to logic at the same time for sessions that resume."""
+_RETRY_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +71,18 @@ class Tuning:
     """From hello to welcome."""
     closing_seconds: float = 3.0
     """Longest closing handshake."""
-    refresh_seconds: float = 30.0
-    """Interval in which the session map is refreshed."""
-    expiry_seconds: float = 90.0
-    """Life of an entry in the session map."""
+    refresh_seconds: float = REFRESH_SECONDS
+    """Interval in which the maps of sessions and rooms are refreshed."""
+    expiry_seconds: float = EXPIRY_SECONDS
+    """Life of an entry in these maps."""
+    linger_seconds: float = LINGER_SECONDS
+    """For which a room stays in its map after its last member has gone."""
+    ack_seconds: float = PACE_SECONDS
+    """Longest wait of an ack."""
+    bounds: Bounds = BOUNDS
+    """What a session is sent of what it missed."""
+    rhythm: Rhythm = RHYTHM
+    """In which heads are compared."""
 
 
 async def run(
@@ -77,8 +102,8 @@ async def run(
 async def _serve(settings: Settings, ready: Callable[[], None], stop: asyncio.Event, tuning: Tuning) -> None:
     async with AsyncExitStack() as stack:
         etcd = await stack.enter_async_context(Etcd(settings.effective_etcd_endpoints, settings.etcd_prefix))
-        hub = await _hub(stack, settings, tuning, etcd)
-        grpc_port = await stack.enter_async_context(_deliveries(settings, hub))
+        hub, delivery = await _parts(stack, settings, tuning, etcd)
+        grpc_port = await stack.enter_async_context(_deliveries(settings, delivery))
         port = await stack.enter_async_context(
             Gateway(hub, settings.drain_seconds).serving(settings.host, settings.connect_port)
         )
@@ -92,29 +117,67 @@ async def _serve(settings: Settings, ready: Callable[[], None], stop: asyncio.Ev
         await stop.wait()
 
 
-async def _hub(stack: AsyncExitStack, settings: Settings, tuning: Tuning, etcd: Etcd) -> Hub:
+async def _parts(
+    stack: AsyncExitStack, settings: Settings, tuning: Tuning, etcd: Etcd
+) -> tuple[Hub, Delivery]:
+    instance, boot_id = settings.instance or f"{TARGET}-1", secrets.token_hex(_BOOT_BYTES)
+    partitions = await _partitions(etcd)
     redis = await stack.enter_async_context(connect_redis(settings.effective_redis_url))
-    logic = await stack.enter_async_context(Instances(etcd, MESSAGE_SERVICE.target))
-    channel = await stack.enter_async_context(
-        Upstreams(
-            (MESSAGE_SERVICE, CONVERSATION_SERVICE),
-            {MESSAGE_SERVICE.target: logic},
-            ServiceTokens(settings.service_key(), TARGET),
-        )
-    )
+    channel = await stack.enter_async_context(await _logic(stack, settings, etcd))
+    logic = ConversationServiceClient(channel)
+    index, seen, alarm = RoomIndex(), Seen(), Alarm()
+    instances = RoomInstances(redis, partitions, tuning.expiry_seconds)
+    registry = RoomRegistry(instances, index, instance, boot_id, tuning.linger_seconds)
     sessions = Sessions(redis, tuning.expiry_seconds)
-    keeper = SessionKeeper(sessions, redis, refresh_seconds=tuning.refresh_seconds)
+    keeper = SessionKeeper(sessions, registry, redis, alarm.sound, refresh_seconds=tuning.refresh_seconds)
+    online, memberships = Online(index), Memberships(logic, index, registry)
+    heads = Conversations(redis, partitions, _not_asked)
+    watch = HeadWatch(
+        heads, online, index, seen, memberships, alarm=alarm, found=keeper.doubt, rhythm=tuning.rhythm
+    )
     limits = Limits.of(tuning.socket, tuning.opening_seconds, tuning.closing_seconds)
-    return Hub(
-        instance=settings.instance or f"{TARGET}-1",
-        boot_id=secrets.token_hex(_BOOT_BYTES),
+    hub = Hub(
+        instance=instance,
+        boot_id=boot_id,
         endpoint=_endpoint(tuning),
         limits=limits,
+        bounds=replace(tuning.bounds, size=min(tuning.bounds.size, tuning.socket.send_queue_bytes // 2)),
         pipeline=Pipeline(Authenticator(_users(settings), None)),
         channel=channel,
         keeper=await stack.enter_async_context(keeper.running()),
+        memberships=memberships,
+        acks=await stack.enter_async_context(Acks(logic, pace_seconds=tuning.ack_seconds).running()),
+        online=online,
+        seen=seen,
         wheel=deadlines(limits),
+        resuming=asyncio.Semaphore(_RESUMING_CALLS),
     )
+    await stack.enter_async_context(watch.running())
+    return hub, Delivery(online, index, seen, boot_id, alarm.sound)
+
+
+async def _logic(stack: AsyncExitStack, settings: Settings, etcd: Etcd) -> Upstreams:
+    services = (MESSAGE_SERVICE, CONVERSATION_SERVICE)
+    instances = await stack.enter_async_context(Instances(etcd, MESSAGE_SERVICE.target))
+    tokens = ServiceTokens(settings.service_key(), TARGET)
+    return Upstreams(services, {MESSAGE_SERVICE.target: instances}, tokens)
+
+
+async def _partitions(etcd: Etcd) -> int:
+    """As the deployment agreed; waits for etcd."""
+    while True:
+        try:
+            return await agreed_partitions(etcd, CONVERSATION_EVENT.partitions)
+        except Error as error:
+            if error.reason is not reasons.DEPENDENCY_UNAVAILABLE:
+                raise
+            log.warning("waiting for etcd: %s", error.message)
+        await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def _not_asked(_conversation_id: str) -> Stored | None:
+    """There is no database here: heads are read where Redis has them."""
+    return None
 
 
 def _endpoint(tuning: Tuning) -> Endpoint:
@@ -132,11 +195,11 @@ def _json() -> JsonCodec:
     return JsonCodec(registry(), always_print_fields_with_no_presence=True)
 
 
-def _deliveries(settings: Settings, hub: Hub) -> AbstractAsyncContextManager[int]:
+def _deliveries(settings: Settings, delivery: Delivery) -> AbstractAsyncContextManager[int]:
     services = ServiceTokens(settings.service_key(), TARGET)
     return serve_grpc(
         f"{settings.internal_host}:{settings.connect_grpc_port}",
-        [(DELIVERY_SERVICE, Delivery(hub.sessions, hub.boot_id))],
+        [(DELIVERY_SERVICE, delivery)],
         Pipeline(Authenticator(_users(settings), services), max_request_bytes=_MAX_BATCH_BYTES),
         drain=settings.drain_seconds,
     )

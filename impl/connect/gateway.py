@@ -11,7 +11,8 @@ from websockets.asyncio.server import Server
 
 from codegen.runtime.background import background
 from codegen.runtime.sockets import SocketConnection, Wheel
-from impl.connect.peer import Hub, Peer
+from impl.connect.hub import Hub
+from impl.connect.peer import Peer
 from impl.connect.session import Limits
 
 _MAX_RESOLUTION = 1.0

@@ -1,11 +1,11 @@
-"""Keeps the session map true: adds, refreshes and removes the sessions of this process, and notes acks."""
+"""Keeps the maps by which events find this process true: of its sessions, and of its rooms."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import islice
 
@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from codegen.runtime.background import background
 from codegen.runtime.errors import Error
-from impl.storage.conversations import Position
+from impl.connect.registry import RoomRegistry
 from impl.storage.sessions import SessionAddress, Sessions
 
 log = logging.getLogger(__name__)
@@ -27,40 +27,46 @@ _LAST_SECONDS = 2.0
 """For the last write."""
 _BATCH = 512
 _MAX_WAITING = 100_000
-"""Most removals, and most acks, that wait for a registry that is away. Beyond, the oldest are dropped."""
+"""Most removals that wait for a registry that is away. Beyond, the oldest are dropped."""
 
 
 class SessionKeeper:
-    """The sessions of this process in the session map.
+    """The sessions and rooms of this process in Redis.
 
-    An unreachable registry never ends a session: what could not be written is written when it is back.
+    A registry that is away never ends a session: what could not be written is written when it is back.
 
     Args:
         sessions: the session map.
-        redis: where the map is; asked now and then whether it is still the same server.
+        rooms: the map of rooms.
+        redis: where the maps are; asked now and then whether it is still the same server.
+        rewritten: called after the maps were written because they may not have been true.
         refresh_seconds: interval of refreshing; an entry must live for several of them.
-        pace_seconds: interval of writing acks, and of trying again.
+        pace_seconds: interval of looking what there is to write, and of trying again.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its parts, and its times by keyword
         self,
         sessions: Sessions,
+        rooms: RoomRegistry,
         redis: Redis,
+        rewritten: Callable[[], None],
         *,
         refresh_seconds: float = REFRESH_SECONDS,
         pace_seconds: float = _PACE_SECONDS,
     ) -> None:
         self._sessions = sessions
+        self._rooms = rooms
         self._redis = redis
+        self._rewritten = rewritten
         self._refresh_seconds = refresh_seconds
         self._pace_seconds = pace_seconds
         self._present: dict[str, SessionAddress] = {}
         self._gone: deque[SessionAddress] = deque(maxlen=_MAX_WAITING)
-        self._acks: dict[tuple[int, str], Position] = {}
         self._wake = asyncio.Event()
         self._refreshed = 0.0
         self._server = ""
         self._away = False
+        self._doubted = False
         self._ending = False
 
     async def add(self, address: SessionAddress) -> None:
@@ -78,13 +84,10 @@ class SessionKeeper:
         self._gone.append(address)
         self._wake.set()
 
-    def acknowledge(self, user_id: int, position: Position) -> None:
-        """The user has received everything up to the position; written soon."""
-        key = (user_id, position.conversation_id)
-        known = self._acks.pop(key, position)
-        if len(self._acks) >= _MAX_WAITING:
-            del self._acks[next(iter(self._acks))]
-        self._acks[key] = max(known, position, key=lambda place: (place.epoch, place.seq))
+    def doubt(self) -> None:
+        """Events did not come: write everything again soon."""
+        self._doubted = True
+        self._wake.set()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[SessionKeeper]:
@@ -114,8 +117,9 @@ class SessionKeeper:
     async def _write(self) -> bool:
         try:
             await self._remove_gone()
-            await self._write_acks()
             await self._refresh()
+            if await self._rooms.follow(ending=self._ending):
+                self._rewritten()
         except (Error, RedisError, OSError) as error:
             self._note(error)
         except Exception:
@@ -132,23 +136,20 @@ class SessionKeeper:
             for _ in batch:
                 self._gone.popleft()
 
-    async def _write_acks(self) -> None:
-        while self._acks:
-            batch = list(islice(self._acks.items(), _BATCH))
-            await self._sessions.acknowledge([(user_id, position) for (user_id, _), position in batch])
-            for key, position in batch:
-                if self._acks.get(key) is position:
-                    del self._acks[key]
-
     async def _refresh(self) -> None:
         now = asyncio.get_running_loop().time()
         server = await self._identity()
-        if not self._away and server == self._server and now < self._refreshed + self._refresh_seconds:
+        untrue = self._away or server != self._server
+        if not (untrue or self._doubted or now >= self._refreshed + self._refresh_seconds):
             return
+        self._doubted = False
         for batch in _batches(list(self._present.values())):
             await self._sessions.add([address for address in batch if address.session_id in self._present])
+        await self._rooms.refresh()
         self._refreshed = now
         self._server = server
+        if untrue:
+            self._rewritten()
 
     async def _identity(self) -> str:
         """Which server it is: another one may have forgotten the map."""

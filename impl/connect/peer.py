@@ -5,71 +5,41 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from google.protobuf.message import Message
 from idiom.v1 import reason_errors as runtime_reasons
-from im.client.v1.frames_pb2 import Ack, Heartbeat, Hello, ServerFrame, Welcome
+from im.client.v1.frames_pb2 import Ack, Heartbeat, Hello, Resumed, ServerFrame, Welcome
 from im.errors.v1 import close_closes as closes
 from im.errors.v1 import reason_errors as reasons
-from im.logic.v1.conversation_service_pb2 import ListHeadsRequest
-from im.logic.v1.conversation_service_rpc import ConversationServiceClient
+from im.logic.v1 import message_pb2
+from im.logic.v1.message_service_pb2 import SendMessageResponse
 from websockets.exceptions import ConnectionClosed
 
-from codegen.runtime.context import Context, Identity, Wire
+from codegen.runtime.context import Context, Wire
 from codegen.runtime.errors import Error
-from codegen.runtime.grpc_client import CallOptions, Channel
+from codegen.runtime.grpc_client import CallOptions
 from codegen.runtime.method import CloseCode
-from codegen.runtime.pipeline import Pipeline
-from codegen.runtime.sockets import Endpoint, Lanes, Outgoing, SocketConnection, Wheel
+from codegen.runtime.sockets import Lanes, SocketConnection
 from codegen.runtime.sockets.calls import Request
 from codegen.runtime.validation import validate
-from impl.connect.keeper import SessionKeeper
-from impl.connect.session import Limits, Reaction, Session, State
-from impl.storage.conversations import Position
-from impl.storage.envelope import private_members
+from impl.connect.backlog import Backlog, LiveFrame, Place
+from impl.connect.greeting import refusal, user_of
+from impl.connect.hub import Hub
+from impl.connect.resume import Missing, Resume, incomplete, place_of, plan
+from impl.connect.seen import NOWHERE
+from impl.connect.session import Reaction, Session, State
 from impl.storage.sessions import SessionAddress
 
 log = logging.getLogger(__name__)
 
-_ID_DIGITS = 19
+_RESUMING = "resume"
+"""The lane in which a session is sent what it missed."""
 _ECHO_SECONDS = 1.0
-_REFUSED_CODES = frozenset(
-    reason.code
-    for reason in (
-        runtime_reasons.TOKEN_INVALID,
-        runtime_reasons.FORBIDDEN,
-        runtime_reasons.VALIDATION_FAILED,
-        reasons.USER_NOT_FOUND,
-    )
-)
-"""Codes of a failed hello after which the client needs another token."""
-
-
-@dataclass(slots=True)
-class Hub:
-    """What all peers of a process share."""
-
-    instance: str
-    boot_id: str
-    endpoint: Endpoint
-    limits: Limits
-    pipeline: Pipeline
-    channel: Channel
-    keeper: SessionKeeper
-    wheel: Wheel[Peer]
-    sessions: dict[str, Peer] = field(default_factory=dict)
-    """Peers that said hello, by session id."""
-    draining: bool = False
-
-    @property
-    def conversations(self) -> ConversationServiceClient:
-        """Client of logic."""
-        return ConversationServiceClient(self.channel)
 
 
 class Peer:
@@ -77,6 +47,7 @@ class Peer:
 
     __slots__ = (
         "_address",
+        "_backlog",
         "_beaten",
         "_connection",
         "_hub",
@@ -84,8 +55,6 @@ class Peer:
         "_session",
         "_slot",
         "_token",
-        "_waiting",
-        "_waiting_bytes",
     )
 
     def __init__(self, hub: Hub, connection: SocketConnection) -> None:
@@ -95,8 +64,7 @@ class Peer:
         self._lanes = Lanes(hub.endpoint.socket.max_calls)
         self._token = ""
         self._address: SessionAddress | None = None
-        self._waiting: list[bytes] = []
-        self._waiting_bytes = 0
+        self._backlog: Backlog | None = None
         self._slot = 0
         self._beaten = 0.0
         self._watch()
@@ -108,7 +76,7 @@ class Peer:
                 async with self._lanes:
                     await self._read()
         except Exception:
-            log.exception("session %s failed", self._session_id)
+            log.exception("session %s failed", self.session_id)
             self.close(closes.UNSPECIFIED)
             await self._connection.wait_closed()
         finally:
@@ -129,19 +97,30 @@ class Peer:
             self._connection.abort()
         self._watch()
 
-    def deliver(self, outgoing: Outgoing) -> bool:
-        """Hand a frame to the client; False if the session is over.
+    @property
+    def session_id(self) -> str:
+        """Id of the session, once it said hello."""
+        return self._address.session_id if self._address else "(new)"
 
-        Until the welcome is sent frames wait; more than may wait end the session.
-        """
-        match self._session.state:
-            case State.LIVE:
-                self._write(outgoing.written(self._connection.codec))
-            case State.CATCHING_UP:
-                self._wait(outgoing.written(self._connection.codec))
-            case _:
-                return False
+    @property
+    def live(self) -> bool:
+        """Whether nothing that it missed is being sent."""
+        return self._session.state is State.LIVE
+
+    def deliver(self, frame: LiveFrame) -> bool:
+        """Hand a live frame to the client, after what comes before it; False if the session is over."""
+        if self._session.state is State.CLOSING:
+            return False
+        written = frame.written(self._connection.codec)
+        if self._backlog is not None and self._backlog.holds(frame.conversation_id):
+            self._backlog.put(frame.conversation_id, frame.place, written)
+        else:
+            self._write(written)
         return True
+
+    def say(self, frame: Message) -> None:
+        """Hand a frame to the client that waits for nothing."""
+        self._write(self._connection.codec.write(frame))
 
     def close(self, code: CloseCode, error: Error | None = None) -> None:
         """Begin the end: what is queued, the error if there is one, and the close frame go out."""
@@ -152,7 +131,7 @@ class Peer:
             self._connection.offer(self._connection.codec.write(frame))
         self._connection.finish(code)
         self._watch()
-        log.debug("session %s closes as %s", self._session_id, code.name)
+        log.debug("session %s closes as %s", self.session_id, code.name)
 
     def abort(self) -> None:
         """Cut the connection."""
@@ -161,10 +140,6 @@ class Peer:
     async def finished(self) -> None:
         """Wait until no call of the client is under way."""
         await self._lanes.finished()
-
-    @property
-    def _session_id(self) -> str:
-        return self._address.session_id if self._address else "(new)"
 
     async def _read(self) -> None:
         while True:
@@ -194,7 +169,7 @@ class Peer:
 
     def _unreadable(self, data: str | bytes, error: Error) -> None:
         """A field that cannot be read spoils its frame, what is no frame at all spoils the session."""
-        if self._session.state is State.LIVE and error.reason is not runtime_reasons.MALFORMED_BODY:
+        if self._session.welcome and error.reason is not runtime_reasons.MALFORMED_BODY:
             self._refuse(error, self._connection.codec.request_id(data))
         else:
             self.close(closes.MALFORMED_FRAME, error)
@@ -214,31 +189,86 @@ class Peer:
             error = Error(runtime_reasons.DEPENDENCY_UNAVAILABLE, "the session could not be opened in time")
             self.close(closes.UNAVAILABLE, error)
         except Error as error:
-            refused = error.reason.code in _REFUSED_CODES
-            self.close(closes.UNAUTHENTICATED if refused else closes.UNAVAILABLE, error)
+            self.close(refusal(error), error)
 
     async def _enter(self, hello: Hello) -> None:
         validate(hello)
         self._token = hello.access_token
-        socket = self._hub.endpoint.socket
-        context = self._hub.pipeline.admit(socket.method, self._metadata(), wire=Wire.SOCKET)
-        user_id = _user_id(context.caller)
-        address = SessionAddress(user_id, secrets.token_hex(12), self._hub.instance, self._hub.boot_id)
-        self._session.catching_up()
-        self._address = address
-        self._hub.sessions[address.session_id] = self
-        await self._hub.keeper.add(address)
-        listed = await self._hub.conversations.list_heads(ListHeadsRequest(user_id=user_id))
-        if self._session.state is State.CATCHING_UP:
-            beat = max(1, round(socket.heartbeat))
-            self._welcome(Welcome(session_id=address.session_id, heartbeat_seconds=beat, heads=listed.heads))
+        hub = self._hub
+        context = hub.pipeline.admit(hub.endpoint.socket.method, self._metadata(), wire=Wire.SOCKET)
+        user_id = user_of(context.caller)
+        self._address = SessionAddress(user_id, secrets.token_hex(12), hub.instance, hub.boot_id)
+        self._backlog = Backlog(hub.endpoint.socket.send_queue_bytes // 4)
+        self._session.opening()
+        hub.online.add(user_id, self.session_id, self)
+        await hub.keeper.add(self._address)
+        listed = await hub.memberships.of(user_id)
+        if self._session.state is State.OPENING:
+            heads = {head.conversation_id: head for head in listed.heads}
+            missing = plan(user_id, hello.cursors, heads, hub.bounds)
+            self._welcome(heads, missing)
+            options = CallOptions(replace(context.caller, session=self.session_id))
+            await self._resume([one for one in missing if not one.complete], options)
 
-    def _welcome(self, welcome: Welcome) -> None:
-        self._session.live()
-        self._say(ServerFrame(welcome=welcome))
-        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
-        for written in waiting:
+    def _welcome(self, heads: Mapping[str, message_pb2.Head], missing: Sequence[Missing]) -> None:
+        beat = max(1, round(self._hub.endpoint.socket.heartbeat))
+        self._session.catching_up()
+        self.say(
+            ServerFrame(
+                welcome=Welcome(session_id=self.session_id, heartbeat_seconds=beat, heads=heads.values())
+            )
+        )
+        self._hub.seen.welcome(self.session_id, heads.values())
+        if self._backlog is not None:
+            places = {one.conversation_id: one.place for one in missing}
+            held = [one.conversation_id for one in missing if not one.complete]
+            for name in self._backlog.hold_only(held):
+                self._release(name, places.get(name), heads.get(name))
+
+    async def _resume(self, missing: Sequence[Missing], options: CallOptions) -> None:
+        if missing:
+            await self._lanes.submit(_RESUMING, partial(self._catch_up, missing, options))
+        else:
+            self._resumed()
+
+    async def _catch_up(self, missing: Sequence[Missing], options: CallOptions) -> None:
+        hub = self._hub
+        try:
+            resume = Resume(hub.messages, hub.resuming, hub.bounds, self._send_missed, self._caught_up)
+            await resume.run(missing, options)
+            self._resumed()
+        finally:
+            if self._session.state is State.CATCHING_UP:
+                self.close(closes.UNSPECIFIED)
+
+    def _send_missed(self, message: message_pb2.Message, most_bytes: int) -> int:
+        written = self._connection.codec.write(ServerFrame(message=message))
+        if len(written) > most_bytes:
+            return 0
+        self._write(written)
+        return len(written)
+
+    def _caught_up(self, one: Missing) -> None:
+        self._hub.seen.note((self.session_id, one.conversation_id), one.place)
+        self._release(one.conversation_id, one.place, one.head, complete=one.complete)
+
+    def _release(
+        self, name: str, place: Place | None, head: message_pb2.Head | None, *, complete: bool = True
+    ) -> None:
+        """What waits of a conversation goes out, after what is told of that which is missing before it."""
+        if self._backlog is None:
+            return
+        frames, lost = self._backlog.release(name, place or NOWHERE)
+        if lost is not None or not complete:
+            self.say(ServerFrame(incomplete=incomplete(name, place, head, lost)))
+        for written in frames:
             self._write(written)
+
+    def _resumed(self) -> None:
+        if self._session.state is State.CATCHING_UP:
+            self._session.live()
+            self._backlog = None
+            self.say(ServerFrame(resumed=Resumed()))
 
     async def _serve(self, kind: str, frame: Message) -> None:
         request = self._hub.endpoint.calls.request(kind, frame)
@@ -268,60 +298,51 @@ class Peer:
         except Error as error:
             self._refuse(error, request.id)
         else:
-            self._say(self._hub.endpoint.calls.reply(request, response))
+            if isinstance(response, SendMessageResponse):
+                self._sent(response.message)
+            self.say(self._hub.endpoint.calls.reply(request, response))
 
     async def _forward(self, request: Request, message: Any, context: Context) -> Message:
         validate(request.frame)
         options = CallOptions(
-            identity=replace(context.caller, session=self._session_id),
+            identity=replace(context.caller, session=self.session_id),
             timeout=context.remaining,
             request_id=context.request_id,
         )
         return await self._hub.channel.unary(request.method, message, request.method.response, options)
 
+    def _sent(self, message: message_pb2.Message) -> None:
+        """The session sees its own message in the answer: nobody else tells it."""
+        self._hub.seen.note((self.session_id, message.conversation_id), place_of(message))
+        self._hub.acks.known(message.sender_id, message.conversation_id, message.seq)
+
     def _acknowledge(self, ack: Ack) -> None:
-        address = self._address
-        if address is None:
-            return
         try:
-            _check_ack(ack, address.user_id)
+            validate(ack)
+            if self._address is not None:
+                self._hub.acks.receive(self._address.user_id, ack)
         except Error as error:
             self._refuse(error)
-            return
-        position = Position(ack.conversation_id, ack.epoch, ack.seq)
-        self._hub.keeper.acknowledge(address.user_id, position)
 
     def _metadata(self) -> Mapping[str, str]:
         return {"authorization": f"Bearer {self._token}"}
 
     def _refuse(self, error: Error, request_id: str = "") -> None:
-        self._say(self._hub.endpoint.calls.error(error, request_id))
-
-    def _say(self, frame: Message) -> None:
-        self._write(self._connection.codec.write(frame))
+        self.say(self._hub.endpoint.calls.error(error, request_id))
 
     def _beat(self) -> None:
         """Show life, but do not answer the echo of an own heartbeat: two polite sides would never stop."""
         now = _now()
         if now >= self._beaten + _ECHO_SECONDS:
             self._beaten = now
-            self._say(ServerFrame(heartbeat=Heartbeat()))
+            self.say(ServerFrame(heartbeat=Heartbeat()))
 
     def _write(self, written: bytes) -> None:
         if self._session.state is State.CLOSING:
             return
         if not self._connection.offer(written):
-            log.info("session %s reads too slowly", self._session_id)
+            log.info("session %s reads too slowly", self.session_id)
             self.close(closes.SLOW_CONSUMER)
-
-    def _wait(self, written: bytes) -> None:
-        self._waiting_bytes += len(written)
-        if self._waiting_bytes > self._hub.endpoint.socket.send_queue_bytes:
-            self._waiting.clear()
-            message = "too much arrived before the session was open"
-            self.close(closes.UNAVAILABLE, Error(runtime_reasons.OVERLOADED, message))
-        else:
-            self._waiting.append(written)
 
     def _watch(self) -> None:
         wheel = self._hub.wheel
@@ -331,22 +352,8 @@ class Peer:
     def _leave(self) -> None:
         self._hub.wheel.remove(self, self._slot)
         if self._address is not None:
-            self._hub.sessions.pop(self._address.session_id, None)
+            self._hub.online.remove(self._address.user_id, self.session_id, self)
             self._hub.keeper.remove(self._address)
-
-
-def _user_id(identity: Identity) -> int:
-    subject = identity.subject
-    user_id = int(subject) if subject.isascii() and subject.isdigit() and len(subject) <= _ID_DIGITS else 0
-    if not 0 < user_id < 1 << 63:
-        raise Error(runtime_reasons.TOKEN_INVALID, "the access token names no user")
-    return user_id
-
-
-def _check_ack(ack: Ack, user_id: int) -> None:
-    validate(ack)
-    if user_id not in (private_members(ack.conversation_id) or ()):
-        raise Error(reasons.NOT_A_MEMBER, "not a member of this conversation")
 
 
 def _unexpected(kind: str) -> Error:

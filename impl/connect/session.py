@@ -1,6 +1,6 @@
 """What one session expects and does, as a state machine without sockets, tasks or clocks.
 
-awaiting hello → authenticating → catching up → live → closing; every state can go to closing.
+awaiting hello → authenticating → opening → catching up → live → closing; every state can go to closing.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ class State(Enum):
 
     AWAITING_HELLO = auto()
     AUTHENTICATING = auto()
+    OPENING = auto()
+    """The session map names it, so live frames come; they wait until `welcome` is sent."""
     CATCHING_UP = auto()
-    """The session map names it, so messages come; they wait until `welcome` is sent."""
+    """Welcome. Live frames of conversations of which it is sent what it missed wait until that is done."""
     LIVE = auto()
+    """`resumed` is sent; nothing waits."""
     CLOSING = auto()
 
 
@@ -51,6 +54,7 @@ class Decision:
 
 
 WAIT = Decision()
+_WELCOME = frozenset((State.CATCHING_UP, State.LIVE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,12 @@ class Session:
         self._probed = now
         self.state = State.AWAITING_HELLO
         self.deadline = now + limits.hello
-        """When the present state has to end; without meaning while live."""
+        """When the present state has to end; without meaning while welcome."""
+
+    @property
+    def welcome(self) -> bool:
+        """Whether the client was welcomed and is served."""
+        return self.state in _WELCOME
 
     def receive(self, kind: str) -> Reaction:
         """A readable client frame has come."""
@@ -88,7 +97,7 @@ class Session:
                 return Reaction.OPEN if kind == "hello" else Reaction.CLOSE
             case State.CLOSING:
                 return Reaction.IGNORE
-            case State.LIVE:
+            case State.CATCHING_UP | State.LIVE:
                 return Reaction.REFUSE if kind == "hello" else Reaction.SERVE
             case _:
                 return Reaction.REFUSE
@@ -98,12 +107,16 @@ class Session:
         self._advance(State.AWAITING_HELLO, State.AUTHENTICATING)
         self.deadline = now + self._limits.opening
 
-    def catching_up(self) -> None:
+    def opening(self) -> None:
         """The client is known."""
-        self._advance(State.AUTHENTICATING, State.CATCHING_UP)
+        self._advance(State.AUTHENTICATING, State.OPENING)
+
+    def catching_up(self) -> None:
+        """The welcome was sent."""
+        self._advance(State.OPENING, State.CATCHING_UP)
 
     def live(self) -> None:
-        """The welcome was sent."""
+        """Everything that was missed was sent."""
         self._advance(State.CATCHING_UP, State.LIVE)
 
     def close(self, now: float) -> bool:
@@ -127,14 +140,14 @@ class Session:
                 return Decision(close=closes.HELLO_EXPECTED) if now >= self.deadline else WAIT
             case State.CLOSING:
                 return Decision(abort=True) if now >= self.deadline else WAIT
-            case State.LIVE:
+            case State.CATCHING_UP | State.LIVE:
                 return self._pulse(now, heard, said)
             case _:
                 return Decision(close=closes.UNAVAILABLE) if now >= self.deadline else WAIT
 
     def due(self, heard: float, said: float) -> float:
         """When `tick` is wanted next."""
-        if self.state is not State.LIVE:
+        if not self.welcome:
             return self.deadline
         return self._limits.heartbeat + min(said, max(heard, self._probed), heard + self._limits.heartbeat)
 

@@ -34,10 +34,13 @@ _WRONG_BOOT = delivery_service_pb2.DeliverResponse.OUTCOME_WRONG_BOOT
 async def session(
     world: World, token: str
 ) -> AsyncIterator[tuple[websockets.ClientConnection, dict[str, Any]]]:
-    """A socket after `hello`, with the first frame that came back."""
+    """A socket after `hello`, with the first frame that came back; live if that is a welcome."""
     async with websockets.connect(world.doors.socket, subprotocols=[Subprotocol("idiom.v1.json")]) as socket:
         await socket.send(json.dumps({"hello": {"accessToken": token}}))
-        yield socket, json.loads(await socket.recv())
+        first = json.loads(await socket.recv())
+        if "welcome" in first:
+            assert "resumed" in json.loads(await socket.recv())
+        yield socket, first
 
 
 async def test_a_session_opens_with_a_valid_token(world: World) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from google.protobuf import json_format
-from im.client.v1.frames_pb2 import ClientFrame, ServerFrame
+from im.client.v1.frames_pb2 import ClientFrame, Cursor, ServerFrame
 from im.connect.v1.delivery_service_pb2 import DeliverRequest, DeliverResponse
 from im.connect.v1.delivery_service_rpc import DELIVERY_SERVICE, DeliveryServiceClient
 from im.logic.v1.auth_service_pb2 import RegisterRequest
@@ -39,6 +39,8 @@ from tests.servers import Etcd, Redis, etcd_server, free_port, redis_server
 JSON, BINARY = Subprotocol("idiom.v1.json"), Subprotocol("idiom.v1.proto")
 SECONDS = 20.0
 KEY = "k" * 32
+_ECHO_SECONDS = 1.1
+"""More often than that heartbeats are not answered."""
 
 
 class Client:
@@ -63,10 +65,33 @@ class Client:
             return json_format.Parse(data, ServerFrame())
         return ServerFrame.FromString(data)
 
-    async def open(self, token: str) -> ServerFrame:
-        """Say hello; the answer."""
-        await self.say(hello={"accessToken": token})
-        return await self.hear()
+    async def open(self, token: str, *cursors: Cursor) -> ServerFrame:
+        """Say hello; the answer. Without cursors a welcome is followed by `resumed`, which is heard too."""
+        await self.greet(token, *cursors)
+        answer = await self.hear()
+        if answer.HasField("welcome") and not cursors:
+            assert (await self.hear()).HasField("resumed")
+        return answer
+
+    async def greet(self, token: str, *cursors: Cursor) -> None:
+        """Say hello."""
+        await self.say(
+            hello={"accessToken": token, "cursors": [json_format.MessageToDict(one) for one in cursors]}
+        )
+
+    async def caught_up(self) -> list[ServerFrame]:
+        """The frames before `resumed`."""
+        frames = []
+        while not (frame := await self.hear()).HasField("resumed"):
+            frames.append(frame)
+        return frames
+
+    async def silent(self) -> None:
+        """Hear nothing but the answer to a heartbeat."""
+        await asyncio.sleep(_ECHO_SECONDS)
+        await self.say(heartbeat={})
+        frame = await self.hear()
+        assert frame.HasField("heartbeat"), frame
 
     async def closed(self) -> tuple[int | None, str | None]:
         """Close code and reason, once the server has closed."""
@@ -155,8 +180,10 @@ class Town:
             await self.running
 
 
-def message(number: int, text: str = "hi") -> Message:
-    return Message(id=1000 + number, conversation_id="dm.1.2", epoch=1, seq=number, sender_id=1, text=text)
+def message(number: int, text: str = "hi", conversation: str = "dm.1.2") -> Message:
+    return Message(
+        id=1000 + number, conversation_id=conversation, epoch=1, seq=number, sender_id=1, text=text
+    )
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

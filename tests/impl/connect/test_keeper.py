@@ -8,10 +8,12 @@ import pytest
 from redis.asyncio import Redis as RedisClient
 
 from codegen.runtime.errors import Error
+from impl.connect.alarm import Alarm
 from impl.connect.keeper import SessionKeeper
-from impl.storage.conversations import Position
-from impl.storage.keys import received
+from impl.connect.registry import RoomRegistry
+from impl.connect.rooms import RoomIndex
 from impl.storage.redis_client import connect_redis
+from impl.storage.room_instances import RoomInstances
 from impl.storage.sessions import SessionAddress, Sessions
 from tests.impl.connect.neighbours import until
 from tests.servers import Redis
@@ -21,7 +23,18 @@ class Scene:
     def __init__(self, client: RedisClient, refresh_seconds: float, expiry_seconds: float) -> None:
         self.client = client
         self.sessions = Sessions(client, expiry_seconds)
-        self.keeper = SessionKeeper(self.sessions, client, refresh_seconds=refresh_seconds, pace_seconds=0.05)
+        self.index = RoomIndex()
+        self.rooms = RoomInstances(client, 16, expiry_seconds)
+        self.registry = RoomRegistry(self.rooms, self.index, "connect-1", "boot", linger_seconds=0.2)
+        self.alarm = Alarm()
+        self.keeper = SessionKeeper(
+            self.sessions,
+            self.registry,
+            client,
+            self.alarm.sound,
+            refresh_seconds=refresh_seconds,
+            pace_seconds=0.05,
+        )
 
     async def mapped(self, user_id: int) -> list[SessionAddress]:
         return list((await self.sessions.of([user_id])).get(user_id, []))
@@ -88,10 +101,8 @@ async def test_what_a_registry_that_is_away_missed_is_written_when_it_is_back(re
         here.keeper.remove(address("goes"))
         with pytest.raises(Error, match="DEPENDENCY_UNAVAILABLE"):
             await here.keeper.add(address("new"))
-        here.keeper.acknowledge(1, Position("dm.1.2", 1, 5))
         await redis.start()
         await here.until_mapped(address("stays"))
-        await until(lambda: here.client.hgetall(received(1)))
 
 
 async def test_a_registry_that_forgot_everything_is_told_again(redis: Redis) -> None:
@@ -100,16 +111,6 @@ async def test_a_registry_that_forgot_everything_is_told_again(redis: Redis) -> 
         await here.client.flushall()
         await redis.restart()
         await here.until_mapped(address("a"))
-
-
-async def test_acks_are_merged_and_never_go_back(redis: Redis) -> None:
-    async with scene(redis) as here:
-        for seq in (3, 9, 7):
-            here.keeper.acknowledge(1, Position("dm.1.2", 1, seq))
-        here.keeper.acknowledge(1, Position("dm.1.3", 2, 1))
-        await until(lambda: here.client.hexists(received(1), "dm.1.3"))
-        noted = await here.client.hgetall(received(1))
-        assert b"9" in noted[b"dm.1.2"]
 
 
 async def test_what_waits_is_written_at_the_end(redis: Redis) -> None:

@@ -199,17 +199,23 @@ async def test_what_arrives_before_the_welcome_follows_it_in_order(settings: Set
                 assert [(await client.hear()).message.seq for _ in range(50)] == list(range(1, 51))
 
 
-async def test_too_much_before_the_welcome_ends_the_session_as_unavailable(settings: Settings) -> None:
+async def test_too_much_before_the_welcome_is_told_as_incomplete(settings: Settings) -> None:
     async with running(settings, tuned(send_queue_bytes=65536)) as town:
         async with running_logic(settings):
             person = await town.person()
         async with town.client() as client:
-            await client.say(hello={"accessToken": person.token})
+            await client.greet(person.token)
             session_id = await mapped_session(town, person)
-            items = [(message(number, "x" * 10000), [session_id]) for number in range(10)]
-            await town.deliver(town.batch(*items))
-            assert (await client.hear()).error.reason == "OVERLOADED"
-            assert await client.closed() == (4503, "UNAVAILABLE")
+            items = [(message(number, "x" * 10000), [session_id]) for number in range(4, 11)]
+            await town.deliver(town.batch((message(1, conversation="dm.1.3"), [session_id]), *items))
+            async with running_logic(settings):
+                assert (await client.hear()).HasField("welcome")
+                frames = {frame.WhichOneof("frame"): frame for frame in await client.caught_up()}
+    incomplete = frames.pop("incomplete").incomplete
+    assert (incomplete.head.conversation_id, incomplete.head.epoch, incomplete.head.seq) == ("dm.1.2", 1, 10)
+    assert incomplete.after_seq == 3
+    assert frames.pop("message").message.conversation_id == "dm.1.3"
+    assert not frames
 
 
 async def mapped_session(town: Town, person: Person) -> str:

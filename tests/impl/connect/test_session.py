@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -10,7 +11,7 @@ from im.errors.v1 import close_closes as closes
 from impl.connect.session import WAIT, Decision, Limits, Reaction, Session, State
 
 LIMITS = Limits(hello=10.0, opening=10.0, heartbeat=20.0, closing=3.0)
-KINDS = ("hello", "send", "ack", "heartbeat")
+KINDS = ("hello", "send", "read", "ack", "heartbeat")
 START = 1000.0
 
 
@@ -21,6 +22,7 @@ def session_in(state: State, now: float = START) -> Session:
         return session
     for step, reached in (
         (partial(session.authenticating, now), State.AUTHENTICATING),
+        (session.opening, State.OPENING),
         (session.catching_up, State.CATCHING_UP),
         (session.live, State.LIVE),
     ):
@@ -37,7 +39,8 @@ def session_in(state: State, now: float = START) -> Session:
     [
         (State.AWAITING_HELLO, Reaction.OPEN, Reaction.CLOSE),
         (State.AUTHENTICATING, Reaction.REFUSE, Reaction.REFUSE),
-        (State.CATCHING_UP, Reaction.REFUSE, Reaction.REFUSE),
+        (State.OPENING, Reaction.REFUSE, Reaction.REFUSE),
+        (State.CATCHING_UP, Reaction.REFUSE, Reaction.SERVE),
         (State.LIVE, Reaction.REFUSE, Reaction.SERVE),
         (State.CLOSING, Reaction.IGNORE, Reaction.IGNORE),
     ],
@@ -55,20 +58,26 @@ def test_a_session_without_hello_ends_when_the_time_for_it_is_over() -> None:
     assert session.tick(START + 10, START + 9.9, START) == Decision(close=closes.HELLO_EXPECTED)
 
 
-@pytest.mark.parametrize("state", [State.AUTHENTICATING, State.CATCHING_UP])
+@pytest.mark.parametrize("state", [State.AUTHENTICATING, State.OPENING])
 def test_a_session_that_does_not_open_in_time_is_unavailable(state: State) -> None:
     session = session_in(state)
     assert session.tick(START + 9.9, START, START) == WAIT
     assert session.tick(START + 10, START, START) == Decision(close=closes.UNAVAILABLE)
 
 
-def test_a_live_session_that_is_heard_and_speaks_is_left_alone() -> None:
-    session = session_in(State.LIVE)
+WELCOME = pytest.mark.parametrize("state", [State.CATCHING_UP, State.LIVE])
+
+
+@WELCOME
+def test_a_welcome_session_that_is_heard_and_speaks_is_left_alone(state: State) -> None:
+    session = session_in(state)
+    assert session.welcome
     assert session.tick(START + 100, START + 90, START + 90) == WAIT
 
 
-def test_a_session_that_said_nothing_for_an_interval_beats() -> None:
-    session = session_in(State.LIVE)
+@WELCOME
+def test_a_session_that_said_nothing_for_an_interval_beats(state: State) -> None:
+    session = session_in(state)
     assert session.tick(START + 20, START + 19, START) == Decision(beat=True)
 
 
@@ -78,8 +87,9 @@ def test_a_client_that_was_not_heard_for_an_interval_is_probed_once() -> None:
     assert session.tick(START + 21, START, START + 19) == WAIT
 
 
-def test_a_client_that_was_not_heard_for_two_intervals_is_given_up() -> None:
-    session = session_in(State.LIVE)
+@WELCOME
+def test_a_client_that_was_not_heard_for_two_intervals_is_given_up(state: State) -> None:
+    session = session_in(state)
     assert session.tick(START + 39.9, START, START + 39) == Decision(probe=True)
     assert session.tick(START + 40, START, START + 39) == Decision(close=closes.HEARTBEAT_TIMEOUT)
 
@@ -106,10 +116,26 @@ def test_only_the_first_close_counts() -> None:
     assert session.deadline == START + 3
 
 
-@pytest.mark.parametrize("state", [State.CATCHING_UP, State.LIVE, State.CLOSING])
+@pytest.mark.parametrize("state", [State.OPENING, State.CATCHING_UP, State.LIVE, State.CLOSING])
 def test_a_session_cannot_authenticate_twice(state: State) -> None:
     with pytest.raises(RuntimeError):
         session_in(state).authenticating(START)
+
+
+@pytest.mark.parametrize(
+    ("state", "step"),
+    [
+        (State.AUTHENTICATING, Session.catching_up),
+        (State.AUTHENTICATING, Session.live),
+        (State.OPENING, Session.live),
+        (State.OPENING, Session.opening),
+        (State.CATCHING_UP, Session.catching_up),
+        (State.CLOSING, Session.live),
+    ],
+)
+def test_a_session_skips_and_repeats_no_state(state: State, step: Callable[[Session], None]) -> None:
+    with pytest.raises(RuntimeError):
+        step(session_in(state))
 
 
 class Life(RuleBasedStateMachine):
@@ -129,7 +155,7 @@ class Life(RuleBasedStateMachine):
             assert kind == "hello"
             self.session.authenticating(self.now)
         elif reaction is Reaction.SERVE:
-            assert self.session.state is State.LIVE
+            assert self.session.welcome
         elif reaction is Reaction.CLOSE:
             self.close()
 
@@ -144,6 +170,11 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.session.state is State.AUTHENTICATING)
     @rule()
     def authenticated(self) -> None:
+        self.session.opening()
+
+    @precondition(lambda self: self.session.state is State.OPENING)
+    @rule()
+    def welcomed(self) -> None:
         self.session.catching_up()
 
     @precondition(lambda self: self.session.state is State.CATCHING_UP)
