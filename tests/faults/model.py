@@ -125,7 +125,6 @@ class Room:
     def _enter(self, user: int, seq: int) -> None:
         self.roles[user] = MEMBER
         self.stays.setdefault(user, []).append((seq, None))
-        self.marks.pop(user, None)
 
     def _happens(self, what: str) -> int:
         self.events.append(what)

@@ -11,22 +11,19 @@ import itertools
 import time
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 from sqlalchemy import text
 
-from impl.storage.database import open_engine
+from impl.storage.engine import open_engine
+from tests.faults.conftest import Stage
 from tests.faults.devices import Device
 from tests.faults.history import History, Record, record_of
 from tests.faults.judge import stays_of, violations
 from tests.faults.rooms import NO_MEMBER, Room, Wanderer, created
 from tests.faults.senders import Sender, SocketSender
 from tests.faults.wire import Account, Codec, register
-
-if TYPE_CHECKING:
-    from tests.conftest import System
 
 PAIRS = 8
 ROOMS = 2
@@ -38,7 +35,6 @@ INTERVAL = (PAIRS + ROOMS * ROOM_MEMBERS) / RATE
 CALM_SECONDS = 8.0
 RECOVERY_SECONDS = 15.0
 SETTLE_SECONDS = 60.0
-VICTIMS = ("gateway-1", "logic-1", "task-1", "connect-1", "redis", "etcd")
 
 
 class Cast:
@@ -99,12 +95,11 @@ def _sender(
 
 
 @pytest.mark.timeout(400)
-async def test_no_kill_of_any_process_loses_doubles_or_moves_a_message(stormy_system: System) -> None:
-    system = stormy_system
+async def test_no_kill_of_any_process_loses_doubles_or_moves_a_message(stage: Stage) -> None:
     limits = httpx.Limits(max_connections=128)
-    async with httpx.AsyncClient(base_url=system.url, limits=limits) as http:
+    async with httpx.AsyncClient(base_url=stage.system.url, limits=limits) as http:
         cast = await _cast(http)
-        recoveries, duration = await _storm(system, cast)
+        recoveries, duration = await _storm(stage, cast)
     print(_report(cast, recoveries, duration))  # noqa: T201 - the figures of the run
     assert violations(cast.history) == []
     assert max(recoveries.values()) <= RECOVERY_SECONDS, recoveries
@@ -114,7 +109,7 @@ async def test_no_kill_of_any_process_loses_doubles_or_moves_a_message(stormy_sy
     assert all(device.live for device in cast.devices)
     assert sum(device.resumed for device in cast.devices) > 0
     assert all(wanderer.stays > 1 for wanderer in cast.wanderers)
-    assert "Traceback" not in system.log()
+    assert "Traceback" not in stage.system.log()
 
 
 async def _cast(http: httpx.AsyncClient) -> Cast:
@@ -128,7 +123,7 @@ async def _cast(http: httpx.AsyncClient) -> Cast:
     return cast
 
 
-async def _storm(system: System, cast: Cast) -> tuple[dict[str, float], float]:
+async def _storm(stage: Stage, cast: Cast) -> tuple[dict[str, float], float]:
     stop = asyncio.Event()
     progress = _Progress()
     async with asyncio.TaskGroup() as tasks:
@@ -139,21 +134,21 @@ async def _storm(system: System, cast: Cast) -> tuple[dict[str, float], float]:
             for number, sender in enumerate(cast.senders)
         ]
         writers += [tasks.create_task(wanderer.run(stop)) for wanderer in cast.wanderers]
-        recoveries = await _kills(system, progress)
+        recoveries = await _kills(stage, progress)
         stop.set()
         await asyncio.wait(writers)
         duration = time.monotonic() - started
-        await _settle(system, cast)
+        await _settle(stage, cast)
         for device in devices:
             device.cancel()
     return recoveries, duration
 
 
-async def _kills(system: System, progress: _Progress) -> dict[str, float]:
+async def _kills(stage: Stage, progress: _Progress) -> dict[str, float]:
     recoveries: dict[str, float] = {}
-    for victim in VICTIMS:
+    for victim in stage.victims:
         await asyncio.sleep(CALM_SECONDS)
-        system.kill(victim)
+        await stage.kill(victim)
         recoveries[victim] = await progress.recovered(time.monotonic())
     await asyncio.sleep(CALM_SECONDS)
     return recoveries
@@ -179,14 +174,14 @@ class _Progress:
         return time.monotonic() - since
 
 
-async def _settle(system: System, cast: Cast) -> None:
+async def _settle(stage: Stage, cast: Cast) -> None:
     """Reads everything once more, and waits until devices and database have come as far."""
     for conversation, reader in cast.readers.items():
         cast.history.final += await _whole(reader, conversation)
     with suppress(TimeoutError):  # what has not come by then is for the judge to say
         async with asyncio.timeout(SETTLE_SECONDS):
             await _shown(cast)
-    cast.history.stored = await _stored(system.database_url, len(cast.history.final))
+    cast.history.stored = await _stored(stage.database_url, len(cast.history.final))
 
 
 async def _shown(cast: Cast) -> None:
