@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from idiom.v1.reason_errors import INTERNAL
+from idiom.v1.reason_errors import DEPENDENCY_UNAVAILABLE, INTERNAL
 from im.stream.v1.conversation_event_pb2 import ConversationEvent
-from sqlalchemy import ColumnElement, exists, insert, select, update
+from sqlalchemy import ColumnElement, Select, exists, insert, select, update
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
@@ -14,7 +14,7 @@ from sqlmodel import col
 from codegen.runtime.errors import Error
 from impl.storage import members
 from impl.storage.conversations import Position
-from impl.storage.database import Database, put, uninterrupted
+from impl.storage.database import Contention, Database, put, uninterrupted
 from impl.storage.envelope import created_ms, private_members, room_of
 from impl.storage.membership import Membership, Stored
 from impl.storage.repetition import Known, MessageValues, fresh
@@ -54,10 +54,12 @@ class Messages:
         rows = [_values(event) for event in events if not event.HasField("mark")]
         try:
             async with self._database.writing() as connection:
+                stored = await _held_mark(connection, partition)
                 await _insert_messages(connection, rows)
                 await _advance_conversations(connection, rows)
                 await members.apply(connection, events)
-                await _advance_mark(connection, partition, ordinal)
+                if stored < ordinal:
+                    await _advance_mark(connection, partition, ordinal)
         except (DataError, OverflowError) as error:
             raise Error(INTERNAL, "the database cannot hold a value of an event") from error
 
@@ -154,7 +156,7 @@ class Messages:
     async def ordinal(self, partition: int) -> int:
         """Highest stream ordinal of the partition that is stored; 0 if none."""
         async with self._database.reading() as connection:
-            return await _mark(connection, partition) or 0
+            return (await connection.execute(_mark(partition))).scalar() or 0
 
     @uninterrupted
     async def is_empty(self) -> bool:
@@ -227,6 +229,8 @@ async def _learn(connection: AsyncConnection, known: Known, *conditions: ColumnE
 
 
 async def _advance_conversations(connection: AsyncConnection, rows: Sequence[MessageValues]) -> None:
+    if not rows:
+        return
     last = {row["conversation_id"]: row for row in sorted(rows, key=lambda row: (row["epoch"], row["seq"]))}
     query = select(col(ConversationRow.id), col(ConversationRow.epoch), col(ConversationRow.last_seq)).where(
         col(ConversationRow.id).in_(list(last))
@@ -256,14 +260,24 @@ def _kind(conversation_id: str) -> ConversationKind:
 
 
 async def _advance_mark(connection: AsyncConnection, partition: int, ordinal: int) -> None:
-    present = await _mark(connection, partition)
-    if present is None:
-        await connection.execute(insert(PartitionMarkRow), {"partition": partition, "ordinal": ordinal})
-    elif present < ordinal:
-        this = col(PartitionMarkRow.partition) == partition
-        await connection.execute(update(PartitionMarkRow).where(this).values(ordinal=ordinal))
+    this = col(PartitionMarkRow.partition) == partition
+    await connection.execute(update(PartitionMarkRow).where(this).values(ordinal=ordinal))
 
 
-async def _mark(connection: AsyncConnection, partition: int) -> int | None:
-    query = select(col(PartitionMarkRow.ordinal)).where(col(PartitionMarkRow.partition) == partition)
-    return (await connection.execute(query)).scalar()
+async def _held_mark(connection: AsyncConnection, partition: int) -> int:
+    """The mark, which nobody else reads here until the transaction has ended: owners take turns.
+
+    SQLite lets one transaction write at a time anyway.
+    """
+    present = (await connection.execute(_mark(partition).with_for_update())).scalar()
+    if present is not None:
+        return present
+    try:
+        await connection.execute(insert(PartitionMarkRow), {"partition": partition, "ordinal": 0})
+    except IntegrityError as error:
+        raise Contention(DEPENDENCY_UNAVAILABLE, "another owner began the partition") from error
+    return 0
+
+
+def _mark(partition: int) -> Select[int]:
+    return select(col(PartitionMarkRow.ordinal)).where(col(PartitionMarkRow.partition) == partition)
