@@ -53,7 +53,9 @@ class Settings(BaseSettings):
     )
     etcd_prefix: str = Field(default="/idiom", pattern="^/.*[^/]$", description="Prefix of all keys in etcd.")
     database_url: str = Field(
-        default="", description="SQLAlchemy URL; empty means SQLite in the data directory."
+        default="",
+        description="`mysql+asyncmy://user:password@host/name` or another SQLAlchemy URL; empty means SQLite"
+        " in the data directory.",
     )
 
     public_connect_url: str = Field(
@@ -118,8 +120,9 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _check_database(cls, value: str) -> str:
-        if value and not value.partition("://")[1]:
-            raise ValueError("it is not a SQLAlchemy URL such as sqlite+aiosqlite:///path")
+        scheme, found, _ = value.partition("://")
+        if value and (not found or scheme.partition("+")[0] not in {"sqlite", "mysql", "mariadb"}):
+            raise ValueError("it begins with neither sqlite+aiosqlite:// nor mysql+asyncmy://")
         return value
 
     @field_validator("user_secret", "service_secret")

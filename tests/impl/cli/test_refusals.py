@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import free_port, free_ports
+from tests.servers import MariaDb, free_port, free_ports
 from tests.system import IDIOM, System, clean_environment
 
 _SECRETS = {"user_secret": "u" * 32, "service_secret": "s" * 32}
@@ -77,6 +77,7 @@ def test_an_address_that_is_not_ours_is_named(tmp_path: Path) -> None:
         ("redis_url", "redis://localhost:port"),
         ("etcd_endpoints", "localhost"),
         ("database_url", "somewhere"),
+        ("database_url", "postgresql://localhost/idiom"),
         ("public_connect_url", "http://example.org"),
         ("user_secret", "short"),
         ("log_level", "loud"),
@@ -195,9 +196,37 @@ def test_what_a_migration_writes_is_for_its_owner_alone(tmp_path: Path) -> None:
     assert (tmp_path / "idiom.sqlite3").stat().st_mode & 0o077 == 0
 
 
-def test_a_database_that_cannot_be_reached_is_refused(tmp_path: Path) -> None:
-    result = _idiom("migrate", data_dir=tmp_path, database_url="sqlite+aiosqlite:////nowhere/at/all.sqlite3")
-    _assert_sentence(result, "/nowhere/at/all.sqlite3")
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("sqlite+aiosqlite:////nowhere/at/all.sqlite3", "/nowhere/at/all.sqlite3"),
+        ("mysql+pymysql://idiom:hunter2@127.0.0.1/idiom", "mysql+asyncmy://"),
+        ("mysql://idiom:hunter2@127.0.0.1", "names no database"),
+        ("mysql://idiom:hunter2@127.0.0.1:1/idiom", "Can't connect to MySQL server on '127.0.0.1'"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_refused_without_its_password(
+    tmp_path: Path, url: str, words: str
+) -> None:
+    result = _idiom("migrate", data_dir=tmp_path, database_url=url)
+    _assert_sentence(result, words)
+    assert "hunter2" not in result.stderr
+
+
+def test_a_wrong_password_and_a_missing_database_are_said(tmp_path: Path, mariadb: MariaDb) -> None:
+    wrong = _idiom("migrate", data_dir=tmp_path, database_url=mariadb.url("idiom_1", password="hunter2"))
+    _assert_sentence(wrong, "Access denied for user 'idiom'@'127.0.0.1'")
+    assert "hunter2" not in wrong.stderr
+    missing = _idiom("migrate", data_dir=tmp_path, database_url=mariadb.url("idiom_missing"))
+    _assert_sentence(missing, "Unknown database 'idiom_missing'")
+
+
+def test_up_without_its_database_ends_with_the_reason(tmp_path: Path, mariadb: MariaDb) -> None:
+    settings = System(tmp_path / "data").settings | {"database_url": mariadb.url("idiom_missing")}
+    result = _idiom("up", **settings)
+    assert result.returncode == 1
+    assert "Unknown database 'idiom_missing'" in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr
 
 
 def test_help_and_version_answer() -> None:
