@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from im.logic.v1.connection_service_pb2 import GetConnectionRequest
 from im.logic.v1.conversation_service_pb2 import (
@@ -17,7 +18,10 @@ from im.logic.v1.conversation_service_pb2 import (
 )
 from im.logic.v1.message_service_pb2 import ListMessagesRequest, SendMessageRequest
 from im.logic.v1.rung_pb2 import DURABLE
+from redis.asyncio import Redis
 
+from codegen.runtime.discovery import Etcd
+from codegen.runtime.streams.partitions import PartitionKeys, partition_of
 from tests.contract.examples_of_rooms import room
 from tests.contract.world import NOBODY, Example, Request, World, done, fresh
 
@@ -178,12 +182,32 @@ async def _delivered(world: World) -> Request:
     return Request(RecordDeliveredRequest(marks=[mark, foreign]), world.services.current())
 
 
+async def _delivered_too_early(world: World) -> Request:
+    request = await _delivered(world)
+    return replace(request, reason="RECOVERING", or_reason="DEADLINE_EXCEEDED", during=_recovering)
+
+
+@asynccontextmanager
+async def _recovering(world: World) -> AsyncIterator[None]:
+    """Redis has forgotten of which life a partition is, and somebody is looking into it."""
+    keys = PartitionKeys("conversation", partition_of(private(world), 16))
+    async with (
+        Etcd(world.system.etcd_endpoints, "/idiom") as etcd,
+        Redis.from_url(world.system.redis_url) as redis,
+        etcd.lock("redis-recovery"),
+    ):
+        await redis.delete(keys.generation)
+        yield
+
+
 async def _connection(world: World) -> Request:
     return Request(GetConnectionRequest(), world.alice.access_token)
 
 
 async def _connection_to_none(world: World) -> Request:
-    return Request(GetConnectionRequest(), world.alice.access_token, "NO_CONNECTION_GATEWAY")
+    return Request(
+        GetConnectionRequest(), world.alice.access_token, "NO_CONNECTION_GATEWAY", _without_connect
+    )
 
 
 @asynccontextmanager
@@ -217,8 +241,6 @@ CONVERSATIONS: Mapping[str, Example] = {
     f"{_CONVERSATIONS}.GetConversation": Example((_get, _get_a_room), (_get_of_others, _get_nothing)),
     f"{_CONVERSATIONS}.MarkRead": Example((_read, _read_all_of_a_room), (_read_of_others, _read_nothing)),
     f"{_CONVERSATIONS}.ListHeads": Example((_heads,), (_heads_of_nobody,)),
-    f"{_CONVERSATIONS}.RecordDelivered": Example((_delivered,), ()),
-    "im.logic.v1.ConnectionService.GetConnection": Example(
-        (_connection,), (_connection_to_none,), _without_connect
-    ),
+    f"{_CONVERSATIONS}.RecordDelivered": Example((_delivered,), (_delivered_too_early,)),
+    "im.logic.v1.ConnectionService.GetConnection": Example((_connection,), (_connection_to_none,)),
 }

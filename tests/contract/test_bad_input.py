@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -31,14 +32,13 @@ MANY = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+NAMES = [*sorted({field.json_name for w in BODIES for field in w.method.input_type.fields}), "x", ""]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(
-                ["clientMessageId", "toUserId", "text", "username", "password", "resend", "x", ""]
-            ),
+            st.sampled_from(NAMES),
             inner,
             max_size=5,
         )
@@ -76,6 +76,35 @@ BAD_SENDS: dict[str, tuple[bytes, str]] = {
         "VALIDATION_FAILED",
     ),
 }
+BAD_BODIES: list[tuple[str, str, dict[str, Any], str]] = [
+    ("POST", "/v1/auth/register", {"username": "a b", "password": "correct horse"}, "username"),
+    ("POST", "/v1/auth/register", {"username": "ada", "password": "short"}, "password"),
+    ("POST", "/v1/auth/register", {"username": "ada", "password": "x" * 8, "device": "d" * 129}, "device"),
+    ("POST", "/v1/auth/refresh", {}, "refresh_token"),
+    ("POST", "/v1/auth/refresh", {"refreshToken": "x" * 257}, "refresh_token"),
+    ("POST", "/v1/auth/refresh", {"refreshToken": "x", "clientRequestId": "i" * 129}, "client_request_id"),
+    ("POST", "/v1/auth/password", {"oldPassword": "correct horse", "newPassword": "short"}, "new_password"),
+    ("POST", "/v1/auth/password", {"newPassword": "battery staple"}, "old_password"),
+    ("PATCH", "/v1/users/me", {"displayName": "n" * 129}, "display_name"),
+    ("PATCH", "/v1/users/me", {"about": "n" * 2001}, "about"),
+    ("POST", "/v1/rooms", {}, "name"),
+    ("POST", "/v1/rooms", {"name": "n" * 129}, "name"),
+    ("POST", "/v1/rooms", {"name": "n", "join": 7}, "join"),
+    ("POST", "/v1/rooms", {"name": "n", "memberIds": ["1", "1"]}, "member_ids"),
+    ("POST", "/v1/rooms", {"name": "n", "memberIds": ["0"]}, "member_ids"),
+    ("POST", "/v1/rooms", {"name": "n", "memberIds": list(range(1, 502))}, "member_ids"),
+    ("PATCH", "/v1/rooms/4711", {"name": ""}, "name"),
+    ("PATCH", "/v1/rooms/4711", {"history": "HISTORY_POLICY_UNSPECIFIED"}, "history"),
+    ("POST", "/v1/rooms/4711/members", {}, "user_id"),
+    ("PATCH", "/v1/rooms/4711/members/1", {}, "role"),
+    ("POST", "/v1/conversations/dm.1.2:read", {"seq": "-1"}, "seq"),
+    (
+        "POST",
+        "/v1/messages",
+        {"clientMessageId": "a", "toUserId": "1", "text": "x", "waitFor": 3},
+        "wait_for",
+    ),
+]
 
 
 @pytest.fixture
@@ -128,6 +157,25 @@ def test_a_body_beyond_the_limit_is_413(http: httpx.Client) -> None:
         ("GET", "/v1/users:lookup?username=a&username=b", 400),
         ("GET", "/v1/users:lookup?name=a", 400),
         ("GET", "/v1/users:lookup?username=%ff", 400),
+        ("PUT", "/v1/auth/logins", 405),
+        ("DELETE", "/v1/auth/logins/0", 400),
+        ("DELETE", "/v1/auth/logins/mine", 400),
+        ("DELETE", "/v1/auth/logins/4711", 404),
+        ("GET", "/v1/rooms", 405),
+        ("GET", "/v1/rooms/mine", 400),
+        ("GET", "/v1/rooms/0", 400),
+        ("GET", "/v1/rooms/4711", 404),
+        ("PUT", "/v1/rooms/4711", 405),
+        ("GET", "/v1/rooms/4711/members", 404),
+        ("GET", "/v1/rooms/4711/members?page_size=1001", 400),
+        ("GET", f"/v1/rooms/4711/members?page_token={'x' * 257}", 400),
+        ("DELETE", "/v1/rooms/4711/members/4711", 404),
+        ("GET", "/v1/conversations?page_token=nonsense", 400),
+        ("GET", "/v1/conversations?page_size=201", 400),
+        ("GET", "/v1/conversations/none", 404),
+        ("GET", "/v1/conversations/room.4711", 404),
+        ("GET", "/v1/conversations/dm.1.2", 403),
+        ("GET", "/v1/conversations/dm.1.2:nothing", 404),
         ("GET", "/v1/conversations/%zz/messages", 400),
         ("GET", "/v1/conversations/%ff/messages", 400),
         ("GET", "/v1/conversations/none/messages", 404),
@@ -146,6 +194,16 @@ def test_a_bad_url_is_refused_by_name(http: httpx.Client, verb: str, path: str, 
     answer = http.request(verb, path)
     refused(answer)
     assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize(("verb", "path", "body", "field"), BAD_BODIES)
+def test_a_value_beyond_its_limits_is_refused_by_the_name_of_its_field(
+    http: httpx.Client, verb: str, path: str, body: dict[str, Any], field: str
+) -> None:
+    answer = http.request(verb, path, json=body)
+    refused(answer)
+    assert "VALIDATION_FAILED" in answer.text
+    assert f'"{field}' in answer.text
 
 
 def test_another_format_is_415(http: httpx.Client) -> None:
@@ -168,7 +226,9 @@ def test_a_bad_authorization_is_401(http: httpx.Client, scheme: str) -> None:
 )
 def test_any_body_gives_2xx_or_a_typed_4xx(http: httpx.Client, wire: Wire, body: bytes) -> None:
     assert isinstance(wire.binding, HttpBinding)
-    answer = http.post(wire.binding.template, content=body, headers={"content-type": "application/json"})
+    path = re.sub(r"\{[^}]*\}", "1", wire.binding.template)
+    headers = {"content-type": "application/json"}
+    answer = http.request(wire.binding.verb, path, content=body, headers=headers)
     if answer.status_code != 200:
         refused(answer)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,12 +43,17 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request, the token it needs, and the reason with which it is refused, if it is."""
+    """A request, and what it needs."""
 
     message: Any
     """Of the method's own type."""
     token: str | None = None
     reason: str = ""
+    """Why it is refused, if it is."""
+    during: Callable[[World], AbstractAsyncContextManager[None]] | None = None
+    """Context in which it is refused, if a part must be away."""
+    or_reason: str = ""
+    """Another reason that is as good, where it is not promised which of two limits is met first."""
 
 
 Maker = Callable[[World], Awaitable[Request]]
@@ -59,8 +65,6 @@ class Example:
 
     successes: tuple[Maker, ...]
     failures: tuple[Maker, ...]
-    during: Callable[[World], Any] | None = None
-    """Context in which the failures happen, if they need a part to be away."""
 
 
 def fresh(prefix: str) -> str:
