@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -174,8 +173,3 @@ async def listening(urls: Sequence[str], tokens: Sequence[str]) -> AsyncIterator
 def _resumed(data: str | bytes) -> bool:
     assert isinstance(data, bytes)
     return ServerFrame.FromString(data).HasField("resumed")
-
-
-def now() -> float:
-    """Seconds of a clock that does not go back."""
-    return time.monotonic()
