@@ -22,8 +22,8 @@ class Ranked:
 
     views: dict[Recency, Overview]
     """The latest first."""
-    complete: bool
-    """Whether there are no others."""
+    horizon: int
+    """Of those whose last event is older than this id, some may be missing; 0 if there are no others."""
 
     @property
     def rooms(self) -> list[Overview]:
@@ -31,8 +31,10 @@ class Ranked:
         return [view for view in self.views.values() if view.room is not None]
 
     def after(self, last: Recency | None) -> list[Recency]:
-        """Those behind `last`."""
-        return [place for place in self.views if last is None or place < last]
+        """Those behind `last`, as far as none is missing."""
+        return [
+            place for place in self.views if place.last_id >= self.horizon and (last is None or place < last)
+        ]
 
 
 class Ranking:
@@ -43,9 +45,10 @@ class Ranking:
     DEPENDENCY_UNAVAILABLE when one of the two is away.
     """
 
-    def __init__(self, conversations: Conversations, messages: Messages) -> None:
+    def __init__(self, conversations: Conversations, messages: Messages, depth: int = DEPTH) -> None:
         self._conversations = conversations
         self._messages = messages
+        self._depth = depth
 
     async def newest(self, user_id: int, depth: int = DEPTH) -> Ranked:
         """The most recent conversations, at least `depth` of them if there are as many, and all rooms."""
@@ -61,15 +64,15 @@ class Ranking:
             for view in views
         }
         ranked = {place: places[place] for place in sorted(places, reverse=True)}
-        return Ranked(ranked, complete=len(stored) < depth)
+        return Ranked(ranked, horizon=min(stored.values()) if len(stored) == depth else 0)
 
     async def page(self, user_id: int, last: Recency | None, size: int) -> tuple[list[Recency], bool]:
         """The next `size` conversations behind `last`, and whether more lie behind them."""
-        depth = DEPTH
+        depth = self._depth
         while True:
             ranked = await self.newest(user_id, depth)
             behind = ranked.after(last)
-            if len(behind) > size or ranked.complete:
+            if len(behind) > size or not ranked.horizon:
                 return behind[:size], len(behind) > size
             depth *= _DEEPER
 
