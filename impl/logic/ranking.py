@@ -51,13 +51,19 @@ class Ranking:
         self._depth = depth
 
     async def newest(self, user_id: int, depth: int = DEPTH) -> Ranked:
-        """The most recent conversations, at least `depth` of them if there are as many, and all rooms."""
+        """The most recent conversations, at least `depth` of them if there are as many, and all rooms.
+
+        Redis learns again of rooms that it has forgotten.
+        """
         recent = await self._conversations.recent(user_id, depth)
         rooms = await self._conversations.rooms_of(user_id)
         stored = dict(await self._messages.conversations_of(user_id, depth))
         stored_rooms = await self._messages.rooms_of(user_id)
         names = list(dict.fromkeys([*recent, *rooms, *stored, *stored_rooms]))
         views = await self.present(user_id, names)
+        present_rooms = {view.conversation_id for view in views if view.room}
+        if lost := present_rooms.difference(rooms):
+            await self._conversations.update_rooms([(user_id, name) for name in lost], [])
         # The id of the last event of a conversation that Redis does not know is in the database alone.
         places = {
             Recency(max(view.last_id, stored.get(view.conversation_id, 0)), view.conversation_id): view

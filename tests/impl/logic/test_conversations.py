@@ -299,4 +299,5 @@ async def test_heads_say_everything_a_session_must_know(tier: Tier, ada: int, bo
         ]
         assert [(r.conversation_id, r.joined_seq) for r in found.rooms] == [(room_conversation(room), 3)]
         assert found.heads[0].durable_seq == 1
+        assert room_conversation(room) in await tier.conversations.rooms_of(bo)
     await refused(USER_NOT_FOUND, calls.heads(tier, 12345))
