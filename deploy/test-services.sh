@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what tests need from Debian: Chromium for the page, and Debian's own Redis beside the embedded one.
+# Installs what tests need from Debian: Chromium for the page, Debian's own Redis beside the embedded one,
+# MariaDB beside SQLite, and tmux for the client in a terminal.
 # Needs root or sudo without a password; says what it could not install. With CI set that is a failure.
 # No service is started: tests start their own servers.
 set -u
@@ -8,12 +9,17 @@ set -u
 missing() {
 	command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || echo chromium
 	command -v redis-server >/dev/null 2>&1 || echo redis-server
+	# Debian keeps the server where only root's PATH leads.
+	PATH="$PATH:/usr/sbin" command -v mariadbd >/dev/null 2>&1 || echo mariadb-server
+	command -v tmux >/dev/null 2>&1 || echo tmux
 }
 
 skipped() {
 	case $1 in
 	chromium) echo "  chromium: tests of the page in a real browser are skipped" ;;
 	redis-server) echo "  redis-server: tests against Debian's own Redis are skipped (the embedded one is tested)" ;;
+	mariadb-server) echo "  mariadb-server: tests on MariaDB are skipped (the same are done on SQLite)" ;;
+	tmux) echo "  tmux: tests of the client in a real terminal are skipped" ;;
 	esac
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -18,7 +19,10 @@ from tests.servers import (
 )
 from tests.system import System
 
-__all__ = ["System", "etcd", "mariadb", "redis", "system", "system2"]
+__all__ = ["BOTH_DATABASES", "System", "database", "etcd", "mariadb", "redis", "system", "system2"]
+
+BOTH_DATABASES = pytest.mark.parametrize("database", ["sqlite", "mariadb"], indirect=True, scope="module")
+"""Mark of a module whose tests of the whole system run on both databases."""
 
 
 @pytest.fixture
@@ -49,15 +53,36 @@ def mariadb() -> Iterator[MariaDb]:
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """The whole system, one process of each tier, for all tests of a module."""
-    yield from _running(System(tmp_path_factory.mktemp("system") / "data"))
+def database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """URL of the database of `system` and `system2`; empty, as users have it at first, for their own SQLite.
+
+    A module asks for both with `pytestmark = BOTH_DATABASES`.
+    """
+    with new_database(request, getattr(request, "param", "sqlite")) as url:
+        yield url
+
+
+@contextmanager
+def new_database(request: pytest.FixtureRequest, kind: str) -> Iterator[str]:
+    """URL of a new database for one `System`; empty for its own SQLite."""
+    if kind == "sqlite":
+        yield ""
+    else:
+        with request.getfixturevalue("mariadb").database() as url:
+            yield url
 
 
 @pytest.fixture(scope="module")
-def system2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def system(tmp_path_factory: pytest.TempPathFactory, database: str) -> Iterator[System]:
+    """The whole system, one process of each tier, for all tests of a module."""
+    yield from _running(System(tmp_path_factory.mktemp("system") / "data", database_url=database))
+
+
+@pytest.fixture(scope="module")
+def system2(tmp_path_factory: pytest.TempPathFactory, database: str) -> Iterator[System]:
     """The whole system, two processes of each tier, for all tests of a module."""
-    yield from _running(System(tmp_path_factory.mktemp("system2") / "data", scale=2))
+    data = tmp_path_factory.mktemp("system2") / "data"
+    yield from _running(System(data, scale=2, database_url=database))
 
 
 def _running(system: System) -> Iterator[System]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from tests.conftest import System
+from tests.conftest import BOTH_DATABASES, System
 from tests.end_to_end.people import (
     MESSAGE_FIELDS,
     PASSWORD,
@@ -18,6 +18,8 @@ from tests.end_to_end.people import (
     phone,
     register,
 )
+
+pytestmark = BOTH_DATABASES
 
 
 @pytest.fixture
@@ -63,6 +65,8 @@ async def test_somebody_is_found_by_name(alice: Person, bob: Person) -> None:
     assert (await alice.get("/v1/users:lookup", username=bob.name))["user"] == {
         "id": bob.id,
         "username": bob.name,
+        "displayName": "",
+        "about": "",
     }
 
 

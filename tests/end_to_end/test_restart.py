@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.conftest import System
+from tests.conftest import System, new_database
 from tests.end_to_end.people import PASSWORD, answered, phone, register
 
 
+@pytest.fixture(params=["sqlite", "mariadb"])
+def database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Of one system: another one with an etcd of its own would have to wait for the ids of the first."""
+    with new_database(request, request.param) as url:
+        yield url
+
+
 @pytest.mark.parametrize("ending", [System.stop, System.crash])
-async def test_users_and_messages_are_there_after_a_new_start(tmp_path: Path, ending: object) -> None:
-    system = System(tmp_path / "data")
+async def test_users_and_messages_are_there_after_a_new_start(
+    tmp_path: Path, ending: object, database: str
+) -> None:
+    system = System(tmp_path / "data", database_url=database)
     system.start()
     try:
         async with httpx.AsyncClient(base_url=system.url, timeout=20) as http:
