@@ -8,13 +8,17 @@ from typing import Any
 
 import grpc
 import pytest
-from im.errors.v1.reason_errors import NO_CONNECTION_GATEWAY, WRONG_CREDENTIALS
+from im.errors.v1.reason_errors import NO_CONNECTION_GATEWAY, ROOM_FULL, WRONG_CREDENTIALS
 from im.logic.v1.auth_service_pb2 import LoginRequest, RegisterRequest
 from im.logic.v1.auth_service_rpc import AUTH_SERVICE, AuthServiceClient
 from im.logic.v1.connection_service_pb2 import GetConnectionRequest
 from im.logic.v1.connection_service_rpc import CONNECTION_SERVICE, ConnectionServiceClient
+from im.logic.v1.conversation_service_pb2 import ListConversationsRequest
+from im.logic.v1.conversation_service_rpc import CONVERSATION_SERVICE, ConversationServiceClient
 from im.logic.v1.message_service_pb2 import ListMessagesRequest, SendMessageRequest
 from im.logic.v1.message_service_rpc import MESSAGE_SERVICE, MessageServiceClient
+from im.logic.v1.room_service_pb2 import AddMemberRequest, CreateRoomRequest
+from im.logic.v1.room_service_rpc import ROOM_SERVICE, RoomServiceClient
 
 from codegen.runtime.context import Identity
 from codegen.runtime.discovery import Etcd, Instance, Instances, register
@@ -63,7 +67,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def upstreams(settings: Settings) -> AsyncIterator[Upstreams]:
-    services = (AUTH_SERVICE, CONNECTION_SERVICE, MESSAGE_SERVICE)
+    services = (AUTH_SERVICE, CONNECTION_SERVICE, CONVERSATION_SERVICE, MESSAGE_SERVICE, ROOM_SERVICE)
     async with (
         Etcd(settings.effective_etcd_endpoints, settings.etcd_prefix) as etcd,
         Instances(etcd, "logic") as instances,
@@ -85,6 +89,25 @@ async def test_a_running_tier_is_found_and_answers_calls(settings: Settings) -> 
         sent = (await messages.send_message(request, options)).message
         listing = ListMessagesRequest(conversation_id=sent.conversation_id)
         assert list((await messages.list_messages(listing, options)).messages) == [sent]
+
+
+async def test_rooms_are_served(settings: Settings) -> None:
+    async with running(settings.model_copy(update={"room_members": 2})), upstreams(settings) as channel:
+        auth, rooms = AuthServiceClient(channel), RoomServiceClient(channel)
+        ada, bo, cy = [
+            (await auth.register(RegisterRequest(username=name, password="password"))).user.id
+            for name in ("ada", "bo", "cy")
+        ]
+        options = CallOptions(identity=Identity(subject=str(ada), login="1"))
+        creation = CreateRoomRequest(name="garden", member_ids=[bo])
+        room = (await rooms.create_room(creation, options)).room
+        with pytest.raises(Error) as caught:
+            await rooms.add_member(AddMemberRequest(room_id=room.id, user_id=cy), options)
+        assert caught.value.reason == ROOM_FULL
+        listed = await ConversationServiceClient(channel).list_conversations(
+            ListConversationsRequest(), options
+        )
+        assert [conversation.room for conversation in listed.conversations] == [room]
 
 
 async def test_connections_are_spread_over_living_gateways(settings: Settings) -> None:
