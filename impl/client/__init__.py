@@ -10,10 +10,11 @@ from impl.client.events import (
     RungReached,
     SendFailed,
 )
-from impl.client.messenger import Messenger, Options
+from impl.client.messenger import Messenger
+from impl.client.options import Options
 from impl.client.outbox import Entry
 from impl.client.rooms import Rooms
-from impl.client.store import FileStore, Store
+from impl.client.store import FileStore, MemoryStore, Store
 
 __all__ = [
     "ConnectionChanged",
@@ -21,6 +22,7 @@ __all__ = [
     "Entry",
     "Event",
     "FileStore",
+    "MemoryStore",
     "MessageReceived",
     "Messenger",
     "Options",

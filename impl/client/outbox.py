@@ -54,7 +54,10 @@ class Outbox:
 
     def __init__(self, user_id: int, entries: Iterable[Entry] = ()) -> None:
         self._user_id = user_id
-        self._entries = {entry.client_message_id: entry for entry in entries}
+        self._entries: dict[str, Entry] = {}
+        self._by_conversation: dict[str, dict[str, Entry]] = {}
+        for entry in entries:
+            self._set(entry)
 
     def add(self, conversation_id: str, text: str, now: float) -> Entry | None:
         """Take a message; None if there is no space.
@@ -73,7 +76,9 @@ class Outbox:
 
     def of(self, conversation_id: str = "") -> Sequence[Entry]:
         """Entries of a conversation, or all, in the order in which they were written."""
-        return [e for e in self._entries.values() if conversation_id in ("", e.conversation_id)]
+        if not conversation_id:
+            return list(self._entries.values())
+        return list(self._by_conversation.get(conversation_id, {}).values())
 
     @property
     def waiting(self) -> set[str]:
@@ -82,7 +87,8 @@ class Outbox:
 
     def next(self, conversation_id: str) -> Entry | None:
         """What a conversation has to send first."""
-        return next((entry for entry in self.of(conversation_id) if not entry.accepted), None)
+        entries = self._by_conversation.get(conversation_id, {}).values()
+        return next((entry for entry in entries if not entry.accepted), None)
 
     def request(self, entry: Entry, now: float) -> SendMessageRequest:
         """The request that sends an entry."""
@@ -108,7 +114,7 @@ class Outbox:
             if entry.accepted and entry.epoch == position.epoch and entry.seq <= position.seq
         ]
         for entry in gone:
-            del self._entries[entry.client_message_id]
+            self.remove(entry.client_message_id)
         return gone
 
     def begun(self, conversation_id: str, epoch: int) -> list[Entry]:
@@ -118,8 +124,15 @@ class Outbox:
 
     def remove(self, client_message_id: str) -> Entry | None:
         """Forget an entry; None if it is not there."""
-        return self._entries.pop(client_message_id, None)
+        if (entry := self._entries.pop(client_message_id, None)) is None:
+            return None
+        others = self._by_conversation[entry.conversation_id]
+        del others[client_message_id]
+        if not others:
+            del self._by_conversation[entry.conversation_id]
+        return entry
 
     def _set(self, entry: Entry) -> Entry:
         self._entries[entry.client_message_id] = entry
+        self._by_conversation.setdefault(entry.conversation_id, {})[entry.client_message_id] = entry
         return entry
