@@ -20,7 +20,6 @@ from impl.storage.envelope import private_members, room_of
 
 log = logging.getLogger(__name__)
 
-_UNKNOWN = 1 << 30
 _NOT_THEIRS = frozenset((code_pb2.PERMISSION_DENIED, code_pb2.NOT_FOUND, code_pb2.INVALID_ARGUMENT))
 
 
@@ -72,8 +71,10 @@ class Missing:
 
     @property
     def expected(self) -> int:
-        """How many messages may be missing."""
-        return max(1, self.head.seq - self.place[1]) if self.head else _UNKNOWN
+        """How many messages are missing; 0 if that is not known, as with an epoch between."""
+        if self.head is None or self.place[0] not in (0, self.head.epoch):
+            return 0
+        return max(1, self.head.seq - self.place[1])
 
 
 def place_of(position: Message | Head | Cursor) -> Place:
@@ -135,7 +136,7 @@ class Budget:
         self.size = bounds.size
 
     def reserve(self, messages: int) -> int:
-        """Take some of the messages, as many as there are."""
+        """Take as many messages as there are, at most these. What was begun first is finished first."""
         taken = min(messages, self.messages) if self.size > 0 else 0
         self.messages -= taken
         return taken
@@ -191,19 +192,23 @@ class Resume:
                 self._done(one)
 
     async def _catch_up(self, one: Missing, options: CallOptions) -> None:
-        while not one.complete and one.behind:
-            size = self._budget.reserve(min(one.expected, self._bounds.page))
-            if size == 0:
-                return
-            page = await self._page(one, size, options)
-            new = [message for message in page.messages if place_of(message) > one.place]
-            sent = self._pass_on(one, new)
-            self._budget.messages += size - sent
-            if page.HasField("head"):
-                one.head = page.head
-            if sent < len(new) or (page.more and not new) or not one.behind:
-                return
-            one.complete = not page.more
+        allowed = 0
+        try:
+            while not one.complete and one.behind:
+                allowed = allowed or self._budget.reserve(one.expected or self._bounds.page)
+                if not allowed:
+                    return
+                page = await self._page(one, min(allowed, self._bounds.page), options)
+                new = [message for message in page.messages if place_of(message) > one.place]
+                sent = self._pass_on(one, new)
+                allowed -= sent
+                if page.HasField("head"):
+                    one.head = page.head
+                if sent < len(new) or (page.more and not new) or not one.behind:
+                    return
+                one.complete = not page.more
+        finally:
+            self._budget.messages += allowed
 
     async def _page(self, one: Missing, size: int, options: CallOptions) -> ListMessagesResponse:
         request = ListMessagesRequest(

@@ -19,18 +19,26 @@ from im.connect.v1.delivery_service_pb2 import DeliverRequest, DeliverResponse
 from im.connect.v1.delivery_service_rpc import DELIVERY_SERVICE, DeliveryServiceClient
 from im.logic.v1.auth_service_pb2 import RegisterRequest
 from im.logic.v1.auth_service_rpc import AUTH_SERVICE, AuthServiceClient
+from im.logic.v1.conversation_service_rpc import CONVERSATION_SERVICE, ConversationServiceClient
 from im.logic.v1.message_pb2 import Message
+from im.logic.v1.message_service_pb2 import SendMessageRequest
+from im.logic.v1.message_service_rpc import MESSAGE_SERVICE, MessageServiceClient
+from im.logic.v1.room_service_pb2 import AddMemberRequest, CreateRoomRequest, RemoveMemberRequest
+from im.logic.v1.room_service_rpc import ROOM_SERVICE, RoomServiceClient
+from im.logic.v1.rung_pb2 import Progress
 from redis.asyncio import Redis as RedisClient
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
+from codegen.runtime.context import Identity
 from codegen.runtime.discovery import Etcd as EtcdClient
 from codegen.runtime.discovery import Instance, Instances
 from codegen.runtime.grpc_client import CallOptions, Upstreams
 from codegen.runtime.identity import ServiceTokens, UserTokens
 from impl.connect import app
 from impl.settings import Settings
+from impl.storage.envelope import private_id
 from impl.storage.redis_client import connect_redis
 from impl.storage.sessions import SessionAddress, Sessions
 from tests.impl.connect.neighbours import running_logic
@@ -109,6 +117,15 @@ class Person:
     id: int
     token: str
 
+    @property
+    def calls(self) -> CallOptions:
+        """Calls as this user."""
+        return CallOptions(identity=Identity(subject=str(self.id)), timeout=SECONDS)
+
+    def with_(self, other: Person) -> str:
+        """The private conversation of both."""
+        return private_id(self.id, other.id)
+
     def token_for(self, seconds: float) -> tuple[str, float]:
         """Another token, that lives for so long, and its expiry in unix time."""
         return UserTokens(KEY.encode(), seconds).issue(str(self.id), "login")
@@ -125,6 +142,9 @@ class Town:
         self.logic: Instances
         self.deliveries: DeliveryServiceClient
         self.accounts: AuthServiceClient
+        self.messages: MessageServiceClient
+        self.conversations: ConversationServiceClient
+        self.rooms: RoomServiceClient
         self.stop = asyncio.Event()
         self.running: asyncio.Task[None]
 
@@ -158,6 +178,32 @@ class Town:
             assert frame.WhichOneof("frame") == "welcome", frame
             yield client, frame.welcome.session_id
 
+    async def send(self, sender: Person, to: Person | int, *texts: str) -> list[Message]:
+        """Messages to a user or a room, accepted by logic."""
+        sent = []
+        for text in texts:
+            request = SendMessageRequest(client_message_id=secrets.token_hex(8), text=text)
+            if isinstance(to, Person):
+                request.to_user_id = to.id
+            else:
+                request.room_id = to
+            sent.append((await self.messages.send_message(request, sender.calls)).message)
+        return sent
+
+    async def room(self, owner: Person, *others: Person) -> int:
+        """A new room; its id."""
+        request = CreateRoomRequest(name="room", member_ids=[person.id for person in others])
+        return (await self.rooms.create_room(request, owner.calls)).room.id
+
+    async def join(self, room: int, owner: Person, person: Person) -> int:
+        """The owner adds a person; the number of that."""
+        request = AddMemberRequest(room_id=room, user_id=person.id)
+        return (await self.rooms.add_member(request, owner.calls)).member.joined_seq
+
+    async def leave(self, room: int, person: Person) -> None:
+        request = RemoveMemberRequest(room_id=room, user_id=person.id)
+        await self.rooms.remove_member(request, person.calls)
+
     async def deliver(self, *requests: DeliverRequest) -> list[DeliverResponse]:
         async def each() -> AsyncIterator[DeliverRequest]:
             for request in requests:
@@ -170,6 +216,12 @@ class Town:
         made = [DeliverRequest.Item(message=message, session_ids=ids) for message, ids in items]
         values = {"batch": 1, "partition": 3, "token": 10, "boot_id": self.instance.boot_id, **changes}
         return DeliverRequest(items=made, **values)
+
+    def progress(self, progress: Progress, *session_ids: str) -> DeliverRequest:
+        item = DeliverRequest.Item(progress=progress, session_ids=session_ids)
+        return DeliverRequest(
+            batch=1, group="persist", partition=3, token=10, boot_id=self.instance.boot_id, items=[item]
+        )
 
     async def mapped(self, user_id: int) -> list[SessionAddress]:
         return list((await self.sessions.of([user_id])).get(user_id, []))
@@ -229,7 +281,7 @@ async def running(settings: Settings, tuning: app.Tuning | None = None) -> Async
         Instances(etcd, "connect") as instances,
         Instances(etcd, "logic") as logic,
         Upstreams(
-            [DELIVERY_SERVICE, AUTH_SERVICE],
+            [DELIVERY_SERVICE, AUTH_SERVICE, MESSAGE_SERVICE, CONVERSATION_SERVICE, ROOM_SERVICE],
             {"connect": instances, "logic": logic},
             ServiceTokens(KEY.encode(), "task"),
         ) as upstreams,
@@ -237,6 +289,8 @@ async def running(settings: Settings, tuning: app.Tuning | None = None) -> Async
         town = Town(settings, redis)
         town.instances, town.deliveries = instances, DeliveryServiceClient(upstreams)
         town.logic, town.accounts = logic, AuthServiceClient(upstreams)
+        town.messages, town.rooms = MessageServiceClient(upstreams), RoomServiceClient(upstreams)
+        town.conversations = ConversationServiceClient(upstreams)
         ready = asyncio.Event()
         town.running = asyncio.create_task(app.run(settings, ready.set, town.stop, tuning))
         try:
