@@ -269,6 +269,7 @@ def _opened(url: str, http: httpx.Client) -> Iterator[ClientConnection]:
     with connect(url, subprotocols=[Subprotocol("idiom.v1.json")]) as socket:
         socket.send(json.dumps({"hello": {"accessToken": token}}))
         assert "welcome" in json.loads(socket.recv(timeout=10))
+        assert "resumed" in json.loads(socket.recv(timeout=10))
         yield socket
 
 
@@ -294,12 +295,14 @@ def test_any_first_frame_ends_in_a_named_close_or_an_error(
 
 
 @MANY
-@given(frame=JSON.map(lambda value: json.dumps({"send": {"requestId": "r", "request": value}})))
-def test_any_send_frame_is_answered(socket_url: str, http: httpx.Client, frame: str) -> None:
+@given(kind=st.sampled_from(["send", "read"]), request=JSON)
+def test_any_call_in_a_frame_is_answered(
+    socket_url: str, http: httpx.Client, kind: str, request: object
+) -> None:
     with _opened(socket_url, http) as socket:
-        socket.send(frame)
+        socket.send(json.dumps({kind: {"requestId": "r", "request": request}}))
         answer = json.loads(socket.recv(timeout=10))
-        assert "error" in answer or "sent" in answer
+        assert set(answer) <= {"error", "sent", "marked"}
         if "error" in answer:
             assert answer["error"]["code"] not in {"INTERNAL", "UNKNOWN"}
             assert answer["error"]["reason"]
