@@ -27,7 +27,7 @@ from im.stream.v1.conversation_event_pb2 import ConversationEvent
 from impl.logic.ids import created_ms_of
 from impl.logic.permissions import RULES, Action
 from impl.storage.envelope import room_conversation
-from impl.storage.membership import Effect, RoomChange, RoomState
+from impl.storage.membership import Effect, RoomChange, RoomState, Rule
 
 ROLE_ACTIONS: Final[Mapping[int, Action]] = {
     ROLE_MEMBER: Action.MAKE_MEMBER,
@@ -35,6 +35,8 @@ ROLE_ACTIONS: Final[Mapping[int, Action]] = {
     ROLE_OWNER: Action.TRANSFER,
 }
 """What it is to give somebody a role."""
+_ANYBODY: Final = Rule(applies={}, keeps={})
+"""In a room that does not exist there is nobody to be compared with."""
 
 
 def first_settings(request: CreateRoomRequest) -> RoomSettings:
@@ -73,34 +75,34 @@ class Cause:
     def creates(self, settings: RoomSettings, member_ids: Sequence[int]) -> RoomChange:
         """The actor makes the room."""
         created = RoomCreated(settings=settings, member_ids=member_ids)
-        change = self._change(Action.CREATE, Effect.CREATE, RoomEvent(created=created))
+        change = self._change(_ANYBODY, Effect.CREATE, RoomEvent(created=created))
         return replace(change, settings=_values(settings), member_ids=tuple(member_ids))
 
     def sets(self, action: Action, settings: RoomSettings) -> RoomChange:
         """The actor changes settings."""
-        change = self._change(action, Effect.SET, RoomEvent(changed=settings))
+        change = self._change(RULES[action], Effect.SET, RoomEvent(changed=settings))
         return replace(change, settings=_values(settings))
 
     def admits(self, action: Action, user_id: int, most_members: int) -> RoomChange:
         """Somebody comes, by themselves or because the actor adds them."""
         joined = MemberJoined(user_id=user_id, role=ROLE_MEMBER)
-        change = self._change(action, Effect.JOIN, RoomEvent(joined=joined), user_id)
+        change = self._change(RULES[action], Effect.JOIN, RoomEvent(joined=joined), user_id)
         return replace(change, most_members=most_members)
 
     def dismisses(self, action: Action, user_id: int) -> RoomChange:
         """Somebody goes, by themselves or because the actor removes them."""
-        return self._change(action, Effect.LEAVE, RoomEvent(left=MemberLeft(user_id=user_id)), user_id)
+        return self._change(RULES[action], Effect.LEAVE, RoomEvent(left=MemberLeft(user_id=user_id)), user_id)
 
     def appoints(self, user_id: int, role: Role.ValueType) -> RoomChange:
         """Somebody gets a role; to become the owner is to take the room over from the actor."""
         if role == ROLE_OWNER:
             owner = OwnershipTransferred(user_id=user_id)
-            return self._change(Action.TRANSFER, Effect.TRANSFER, RoomEvent(owner=owner), user_id)
+            return self._change(RULES[Action.TRANSFER], Effect.TRANSFER, RoomEvent(owner=owner), user_id)
         changed = MemberRoleChanged(user_id=user_id, role=role)
-        change = self._change(ROLE_ACTIONS[role], Effect.ROLE, RoomEvent(role=changed), user_id)
+        change = self._change(RULES[ROLE_ACTIONS[role]], Effect.ROLE, RoomEvent(role=changed), user_id)
         return replace(change, role=role)
 
-    def _change(self, action: Action, effect: Effect, room: RoomEvent, target_id: int = 0) -> RoomChange:
+    def _change(self, rule: Rule, effect: Effect, room: RoomEvent, target_id: int = 0) -> RoomChange:
         event = ConversationEvent(
             conversation_id=room_conversation(self.room_id),
             id=self.event_id,
@@ -112,7 +114,7 @@ class Cause:
             conversation_id=event.conversation_id,
             actor_id=self.actor_id,
             target_id=target_id or self.actor_id,
-            rule=RULES[action],
+            rule=rule,
             effect=effect,
             event_id=self.event_id,
             created_ms=created_ms_of(self.event_id),

@@ -146,7 +146,7 @@ class RoomDirectory:
         for user_id in everybody:
             if not await self._has_place(user_id, change.conversation_id):
                 raise _too_many_rooms(user_id)
-        await self._change(Action.CREATE, change)
+        await self._conversations.change(change)
         await self._conversations.update_rooms(
             [(user_id, change.conversation_id) for user_id in everybody], []
         )
