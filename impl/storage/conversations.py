@@ -71,9 +71,7 @@ class Conversations(UserIndex):
         super().__init__(redis)
         self._partitions = partitions
         self._sequencer = Sequencer(redis, partitions, load, recovery, patience=patience)
-        self._overviews = Overviews(
-            redis, partitions, self._sequencer.stored, load_membership or _no_membership
-        )
+        self._overviews = Overviews(redis, partitions, self._sequencer, load_membership or _no_membership)
         self._rooms = Rooms(redis, partitions, self._sequencer)
         self._persisted = redis.register_script(script("persisted"))
 

@@ -102,11 +102,6 @@ def session(user_id: int) -> str:
     return f"session:{{{user_id}}}"
 
 
-def received(user_id: int) -> str:
-    """Hash: conversation to `<epoch> <seq>`, how far any session of the user has received it."""
-    return f"received:{{{user_id}}}"
-
-
 def script(*names: str) -> str:
     """Source of a script of this package, of one or several parts."""
     folder = files("impl.storage") / "scripts"

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio import Redis
 
 from impl.storage.entries import membership_of, room_of_fields
-from impl.storage.envelope import private_members
+from impl.storage.envelope import private_members, room_of
 from impl.storage.keys import keys_of
 from impl.storage.membership import Membership, Overview, Stored
 from impl.storage.redis_client import translated
-from impl.storage.sequencer import Load
+from impl.storage.sequencer import Sequencer
 from impl.storage.shared_calls import together
 
 LoadMembership = Callable[[str, int], Awaitable[Membership | None]]
 
 
+_ASKED_AT_ONCE: Final = 64
+
+
 class Overviews:
     """Reads many conversations in one round trip."""
 
-    def __init__(self, redis: Redis, partitions: int, load: Load, load_membership: LoadMembership) -> None:
-        """`load` and `load_membership` ask the database."""
+    def __init__(
+        self, redis: Redis, partitions: int, sequencer: Sequencer, load_membership: LoadMembership
+    ) -> None:
         self._redis = redis
         self._partitions = partitions
-        self._load = load
+        self._sequencer = sequencer
         self._load_membership = load_membership
+        self._asking = asyncio.Semaphore(_ASKED_AT_ONCE)
 
     async def read(
         self, user_id: int, conversation_ids: Sequence[str], *, last_event: bool
@@ -59,16 +65,22 @@ class Overviews:
     async def _ask(self, look: _Look) -> Overview | None:
         """With the help of the database; None if nobody knows the conversation."""
         users = look.users
-        if not look.cold:
-            return look.overview(await self._load_membership(users.conversation_id, users.own_id))
-        stored = await self._load(users.conversation_id)
-        if stored is None:
+        if look.cold and room_of(users.conversation_id) is None:
+            stored = await self._sequencer.stored(users.conversation_id)
+            return None if stored is None else _stored_overview(users, stored)
+        if look.cold:
+            # All members of a room come back at the same time: one of them brings it back for all.
+            if not await self._sequencer.warm(users.conversation_id):
+                return None
+            (look,) = await self._look([users], last_event=False)
+        return look.overview(await self._stay(look))
+
+    async def _stay(self, look: _Look) -> Membership | None:
+        """That of a former member of whom Redis does not know."""
+        if look.complete:
             return None
-        members = {member.user_id: member for member in stored.members}
-        own = members.get(users.own_id)
-        if own is None and not users.foreign:
-            own = await self._load_membership(users.conversation_id, users.own_id)
-        return _stored_overview(users, stored, own, members.get(users.peer_id))
+        async with self._asking:
+            return await self._load_membership(look.users.conversation_id, look.users.own_id)
 
 
 class _Users:
@@ -124,17 +136,16 @@ class _Look:
         )
 
 
-def _stored_overview(
-    users: _Users, stored: Stored, own: Membership | None, peer: Membership | None
-) -> Overview:
+def _stored_overview(users: _Users, stored: Stored) -> Overview:
+    members = {member.user_id: member for member in stored.members}
     return Overview(
         conversation_id=users.conversation_id,
         epoch=stored.epoch,
         seq=stored.seq,
         last_id=0,
         durable_seq=stored.seq,
-        membership=own,
-        peer=peer,
+        membership=members.get(users.own_id),
+        peer=members.get(users.peer_id),
         room=stored.room,
         last_event=None,
     )

@@ -38,12 +38,9 @@ class Rooms:
         """A room without its members; None if there is none."""
         if room_of(conversation_id) is None:
             return None
-        with translated():
-            fields: Any = await self._redis.hgetall(self._keys(conversation_id).room(conversation_id))
-        room = room_of_fields(fields)
-        if room is None:
-            stored = await self._sequencer.stored(conversation_id)
-            room = stored.room if stored else None
+        room = await self._state(conversation_id)
+        if room is None and await self._sequencer.warm(conversation_id):
+            room = await self._state(conversation_id)
         return room
 
     async def roster(self, conversation_id: str, token: str, limit: int) -> tuple[list[Membership], str]:
@@ -63,6 +60,11 @@ class Rooms:
         unknown = [name for name in conversation_ids if name not in sizes and room_of(name) is not None]
         loaded = [name for name in unknown if await self._sequencer.warm(name)]
         return sizes | await self._sizes(loaded, most)
+
+    async def _state(self, conversation_id: str) -> RoomState | None:
+        with translated():
+            fields: Any = await self._redis.hgetall(self._keys(conversation_id).room(conversation_id))
+        return room_of_fields(fields)
 
     async def _in_redis(self, conversation_id: str) -> bool:
         with translated():

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from redis.asyncio import Redis
 
-from impl.storage.conversations import Position
 from impl.storage.expiring import ExpiringMaps
-from impl.storage.keys import received, script, session
-from impl.storage.redis_client import translated
-
-RECEIVED_SECONDS: Final = 30 * 24 * 3600
-"""Life of a user's noted positions after the last one."""
-RECEIVED_MOST: Final = 10_000
-"""Conversations of which a user's positions are noted."""
+from impl.storage.keys import session
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +30,7 @@ class Sessions:
 
     def __init__(self, redis: Redis, seconds: float = 90.0) -> None:
         """An entry that is not refreshed expires after `seconds`, by the clocks of the processes."""
-        self._redis = redis
         self._maps = ExpiringMaps(redis, seconds)
-        self._receive = redis.register_script(script("receive"))
 
     async def add(self, addresses: Sequence[SessionAddress]) -> None:
         """Adds sessions, or refreshes them, in one round trip."""
@@ -59,24 +49,6 @@ class Sessions:
             for user, places in zip(users, found, strict=True)
             if places
         }
-
-    async def acknowledge(self, acks: Sequence[tuple[int, Position]]) -> None:
-        """Notes how far users have received, in `RECEIVED_MOST` conversations at most.
-
-        Positions behind the noted ones change nothing.
-        """
-        by_user: dict[int, list[Position]] = {}
-        for user, position in acks:
-            by_user.setdefault(user, []).append(position)
-        pipeline = self._redis.pipeline(transaction=False)
-        for user, positions in by_user.items():
-            arguments: list[str | int] = [RECEIVED_SECONDS, RECEIVED_MOST]
-            for position in positions:
-                arguments += (position.conversation_id, position.epoch, position.seq)
-            await self._receive(keys=[received(user)], args=arguments, client=pipeline)
-        with translated():
-            if acks:
-                await pipeline.execute()
 
 
 def _places(addresses: Sequence[SessionAddress]) -> dict[str, dict[str, str]]:

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from impl.storage.conversations import Position
-from impl.storage.keys import received, session
-from impl.storage.sessions import RECEIVED_MOST, SessionAddress, Sessions
+from impl.storage.keys import session
+from impl.storage.sessions import SessionAddress, Sessions
 from tests.impl.storage.redis.conftest import Process
 
 HERE = SessionAddress(1, "s1", "connect-1", "boot-1")
@@ -46,25 +45,3 @@ async def test_a_session_that_is_not_refreshed_expires_and_is_dropped(
     assert await sessions.of([1]) == {1: [THERE]}
     left: Any = await process.redis.hkeys(session(1))
     assert left == [b"s2"]
-
-
-async def test_acknowledged_positions_never_go_back(process: Process, sessions: Sessions) -> None:
-    await sessions.acknowledge([(1, Position("a", 1, 9)), (1, Position("b", 2, 1)), (2, Position("a", 1, 1))])
-    await sessions.acknowledge(
-        [(1, Position("a", 1, 10)), (1, Position("b", 1, 50)), (1, Position("a", 1, 3))]
-    )
-    positions: Any = await process.redis.hgetall(received(1))
-    assert positions == {b"a": b"1 10", b"b": b"2 1"}
-    assert await process.redis.hget(received(2), "a") == b"1 1"
-
-
-async def test_one_user_cannot_fill_redis_with_positions(process: Process, sessions: Sessions) -> None:
-    def names(first: int) -> list[tuple[int, Position]]:
-        return [(1, Position(f"dm.1.{n}", 1, 1)) for n in range(first, first + 600)]
-
-    for first in range(0, RECEIVED_MOST + 1200, 600):
-        await sessions.acknowledge(names(first))
-    await sessions.acknowledge([(1, Position("dm.1.5", 1, 2)), (2, Position("dm.1.2", 1, 1))])
-    assert await process.redis.hlen(received(1)) == RECEIVED_MOST
-    assert await process.redis.hget(received(1), "dm.1.5") == b"1 2"
-    assert await process.redis.hget(received(2), "dm.1.2") == b"1 1"
