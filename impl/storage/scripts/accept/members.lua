@@ -6,9 +6,9 @@ local SCORES_OF_A_NUMBER = 1024
 -- An entry of the members hash; nil for who never was a member. Entries of two fields are older.
 local function member_of(entry)
   if not entry then return nil end
-  local role, joined, left, delivered, read = match(entry, '^(%S+) (%S+) (%S+) (%S+) (%S+)$')
+  local role, joined, left, delivered, read = match(entry, '^(%S+) (%S+) (%S+) (%S+) (%S+)')
   if not role then
-    role, joined = match(entry, '^(%S+) (%S+)$')
+    role, joined = match(entry, '^(%S+) (%S+)')
     left, delivered, read = '0', '0', '0'
   end
   return {role = role, joined = joined, left = left, delivered = tonumber(delivered), read = tonumber(read)}

@@ -10,6 +10,8 @@ from impl.storage.envelope import (
     payload_hash,
     private_id,
     private_members,
+    room_conversation,
+    room_of,
     tombstoned,
 )
 from tests.impl.storage.sql.events import event
@@ -45,12 +47,47 @@ def test_ids_that_are_no_private_conversation_have_no_members() -> None:
         assert private_members(wrong) is None
 
 
+@given(USERS)
+def test_the_conversation_of_a_room_names_it(room_id: int) -> None:
+    assert room_of(room_conversation(room_id)) == room_id
+
+
+@given(st.text() | st.from_regex(r"room\.[0-9]{1,21}\n?"))
+def test_only_ids_in_their_one_form_are_rooms(text: str) -> None:
+    room_id = room_of(text)
+    assert room_id is None or room_conversation(room_id) == text
+
+
+def test_ids_that_are_no_room_are_none() -> None:
+    for wrong in (
+        "",
+        "room",
+        "room.0",
+        "room.01",
+        "room.1 ",
+        "room.1\n",
+        "dm.1.2",
+        f"room.{1 << 63}",
+        "room.٣",
+    ):
+        assert room_of(wrong) is None
+
+
 def test_a_message_shows_what_was_accepted() -> None:
     message = message_of(event("dm.1.2", 3, number=77, epoch=2, name="abc", text="hi"))
     assert (message.id, message.conversation_id, message.epoch, message.seq) == (77, "dm.1.2", 2, 3)
     assert (message.sender_id, message.client_message_id, message.text) == (1, "abc", "hi")
     assert message.created_at.ToMilliseconds() == 1_800_000_000_123
     assert not message.HasField("tombstone")
+
+
+def test_a_change_of_a_room_is_shown_whole_and_has_no_text() -> None:
+    changed = ConversationEvent(conversation_id="room.7", id=78, epoch=2, seq=4, sender_id=1)
+    changed.room.joined.user_id = 9
+    message = message_of(changed)
+    assert (message.id, message.conversation_id, message.epoch, message.seq) == (78, "room.7", 2, 4)
+    assert message.room.joined.user_id == 9
+    assert (message.sender_id, message.text, message.client_message_id) == (1, "", "")
 
 
 def test_a_tombstone_keeps_its_ids_and_names_the_first_without_text() -> None:
