@@ -181,6 +181,7 @@ class MariaDbServer:
     install: Path
     directory: Path
     port: int
+    options: tuple[str, ...] = ()
 
     def command(self) -> list[str]:
         """Makes the system tables where there are none, and returns the command line."""
@@ -205,6 +206,7 @@ class MariaDbServer:
             ),
             *("--bind-address=127.0.0.1", "--skip-name-resolve", f"--pid-file={self.directory / 'pid'}"),
             *("--innodb-buffer-pool-size=64M", "--character-set-server=utf8mb4", "--performance-schema=OFF"),
+            *self.options,
         ]
 
     @property
@@ -272,12 +274,12 @@ def debian_mariadb() -> tuple[Path, Path] | None:
 
 
 @asynccontextmanager
-async def mariadb_server() -> AsyncIterator[MariaDb]:
-    """A running MariaDB."""
+async def mariadb_server(*options: str) -> AsyncIterator[MariaDb]:
+    """A running MariaDB with options of its command line."""
     programs = debian_mariadb()
     assert programs is not None, "mariadb-server is not installed: run deploy/test-services.sh"
     with _directory("mariadb") as directory:
-        server = MariaDb(MariaDbServer(*programs, directory, free_port()))
+        server = MariaDb(MariaDbServer(*programs, directory, free_port(), options))
         async with _running(server):
             yield server
 

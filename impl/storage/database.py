@@ -125,6 +125,8 @@ class Database:
         try:
             async with self.reading() as connection:
                 revision = await connection.run_sync(_revision)
+                if connection.dialect.name == "mysql":
+                    await _warn_of_loss(connection)
         except Error as error:
             if error.__cause__ is None:
                 raise
@@ -192,6 +194,16 @@ def _revision(connection: Connection) -> str:
     if not inspect(connection).has_table("alembic_version"):
         return ""
     return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or "")
+
+
+async def _warn_of_loss(connection: AsyncConnection) -> None:
+    flushed = (await connection.execute(text("SELECT @@innodb_flush_log_at_trx_commit"))).scalar()
+    if flushed != 1:
+        _logger.warning(
+            "the database may lose what is durable when its machine crashes:"
+            " set innodb_flush_log_at_trx_commit to 1 (it is %s)",
+            flushed,
+        )
 
 
 @contextmanager

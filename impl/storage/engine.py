@@ -51,7 +51,7 @@ _OPTIONS: Final = {
 }
 _MYSQL_SESSION: Final = (
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",  # what reads is one snapshot
-    "SET SESSION sql_mode = 'STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION'",
+    "SET SESSION sql_mode = 'TRADITIONAL'",  # strict: what does not fit is an error, nothing is cut off
 )
 _MYSQL_MUST_GO_ELSEWHERE: Final = {1290, 1792, 1836}
 """The server only reads: since it became a replica, connections to it lead to the wrong one."""

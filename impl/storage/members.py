@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Final, cast
 
 from im.stream.v1.conversation_event_pb2 import ConversationEvent
@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from impl.storage.database import put
+from impl.storage.envelope import private_members
 from impl.storage.folding import MemberKey, Members, MembershipValues, RoomValues, concerned
 from impl.storage.membership import Membership, RoomState
 from impl.storage.tables import MembershipRow, RoomRow, exact
@@ -60,10 +61,8 @@ _STATES = select(
 async def apply(connection: AsyncConnection, events: Sequence[ConversationEvent]) -> None:
     """Folds events into rooms and memberships; their conversations are stored already."""
     members = Members()
-    for keys in _portions(sorted(set(concerned(events)))):
-        for row in await connection.execute(_ROWS_OF_KEYS, _arguments(keys)):
-            values = _membership_values(row)
-            members.memberships[values["user_id"], values["conversation_id"]] = values
+    async for row in _stored(connection, set(concerned(events))):
+        members.memberships[row["user_id"], row["conversation_id"]] = row
     rooms = {event.conversation_id for event in events if event.HasField("room")}
     if rooms:
         found = await connection.execute(_STATES.where(col(RoomRow.conversation_id).in_(rooms)))
@@ -72,6 +71,18 @@ async def apply(connection: AsyncConnection, events: Sequence[ConversationEvent]
         members.apply(event)
     await put(connection, RoomRow, [members.rooms[name] for name in members.changed_rooms])
     await put(connection, MembershipRow, [members.memberships[key] for key in members.changed_memberships])
+
+
+async def _stored(connection: AsyncConnection, keys: set[MemberKey]) -> AsyncIterator[MembershipValues]:
+    """Those of the memberships that are stored, and others of private conversations, which have but two."""
+    pairs = {name for _, name in keys if private_members(name)}
+    if pairs:
+        found = await connection.execute(_ROWS.where(col(MembershipRow.conversation_id).in_(pairs)))
+        for row in found:
+            yield _membership_values(row)
+    for portion in _portions(sorted(key for key in keys if key[1] not in pairs)):
+        for row in await connection.execute(_ROWS_OF_KEYS, _arguments(portion)):
+            yield _membership_values(row)
 
 
 async def present(connection: AsyncConnection, conversation_id: str) -> tuple[Membership, ...]:

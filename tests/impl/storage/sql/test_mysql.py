@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+import ipaddress
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from idiom.v1.reason_errors import DEPENDENCY_UNAVAILABLE
 from sqlalchemy import Update, insert, text, update
 from sqlmodel import col
@@ -129,6 +137,57 @@ async def test_a_connection_that_the_server_closed_is_replaced(mariadb: MariaDb,
     ).split():
         mariadb.execute(f"KILL {number}")
     await database.check()
+
+
+async def test_a_server_that_may_lose_what_is_durable_is_named(
+    mariadb: MariaDb, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    await database.check()
+    assert caplog.text == ""
+    mariadb.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 2")
+    try:
+        await database.check()
+    finally:
+        mariadb.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
+    assert "set innodb_flush_log_at_trx_commit to 1 (it is 2)" in caplog.text
+
+
+def certificate(directory: Path) -> tuple[Path, Path]:
+    """Of 127.0.0.1, signed by itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(address, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (directory / "certificate").write_bytes(made.public_bytes(Encoding.PEM))
+    (directory / "key").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    )
+    return directory / "certificate", directory / "key"
+
+
+async def test_a_connection_may_be_encrypted_to_a_server_that_proves_who_it_is(tmp_path: Path) -> None:
+    if debian_mariadb() is None:
+        pytest.skip("mariadb-server is not installed: run deploy/test-services.sh")
+    known, key = certificate(tmp_path)
+    (tmp_path / "other").mkdir()
+    unknown, _ = certificate(tmp_path / "other")
+    options = f"--ssl-cert={known}", f"--ssl-key={key}", "--require-secure-transport=ON"
+    async with mariadb_server(*options) as server:
+        with server.database() as url:
+            await asyncio.to_thread(migrate, f"{url}?ssl_ca={known}")
+            async with Database(f"{url}?ssl_ca={known}") as database, database.reading() as connection:
+                cipher = (await connection.execute(text("SHOW STATUS LIKE 'Ssl_cipher'"))).one()
+                assert "TLS" in cipher[1]
+            async with Database(f"{url}?ssl_ca={unknown}") as database:
+                with pytest.raises(Error, match="certificate verify failed"):
+                    await database.check()
 
 
 async def test_a_server_that_hangs_is_unavailable_before_long(server: MariaDb) -> None:
