@@ -98,8 +98,9 @@ class Room:
             raise DeniedError("NOT_A_MEMBER")
         if self.roles[actor] != OWNER:
             raise DeniedError("ROLE_REQUIRED")
-        self._happens("changed")
-        self.open = is_open
+        if is_open != self.open:
+            self._happens("changed")
+            self.open = is_open
 
     def reveal(self) -> None:
         """The owner lets members read what was before them."""

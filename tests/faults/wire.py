@@ -129,7 +129,7 @@ async def opened(account: Account, codec: Codec, cursors: list[Json] | None = No
 
 def _reason(answer: httpx.Response) -> str:
     try:
-        details = answer.json()["error"]["details"]
+        details = answer.json()["details"]
     except (ValueError, KeyError, TypeError):
         return f"{answer.status_code} {answer.text[:100]}"
     return next((d["reason"] for d in details if "reason" in d), f"{answer.status_code} {answer.text[:100]}")
