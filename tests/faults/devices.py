@@ -135,7 +135,7 @@ class Device:
         last = self.last(record.conversation_id)
         if last is not None and record.position <= last.position:
             known = self.view.records[record.conversation_id]
-            if record not in known:
+            if any(other.position == record.position and other != record for other in known):
                 self.history.complaints.append(f"{self.name} met {record} where something else was")
             return
         follows = last is not None and (record.epoch, record.seq) == (last.epoch, last.seq + 1)

@@ -101,7 +101,8 @@ async def test_no_kill_of_any_process_loses_doubles_or_moves_a_message(stage: St
         cast = await _cast(http)
         recoveries, duration = await _storm(stage, cast)
     print(_report(cast, recoveries, duration))  # noqa: T201 - the figures of the run
-    assert violations(cast.history) == []
+    broken = violations(cast.history)
+    assert not broken, "\n".join([f"{len(broken)} promises are broken:", *broken[:40]])
     assert max(recoveries.values()) <= RECOVERY_SECONDS, recoveries
     accepted = sum(send.record is not None for send in cast.history.sends)
     assert accepted >= 2000
