@@ -25,11 +25,13 @@ class Alarm:
         self._looks = _LOOKS
         self._raised.set()
 
-    async def look(self, seconds: float) -> None:
-        """Returns when a look is due: for the alarm, or because so many seconds are over."""
+    async def look(self, seconds: float) -> bool:
+        """Returns when a look is due: True for an alarm, False because so many seconds are over."""
         if not self._looks:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._raised.wait()
-        self._looks = max(0, self._looks - 1)
         self._raised.clear()
+        alarmed = self._looks > 0
+        self._looks -= alarmed
+        return alarmed

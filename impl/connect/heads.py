@@ -91,6 +91,7 @@ class HeadWatch:
         self._comparison = Comparison()
         self._since_ms = _now_ms()
         self._aged_ms = self._since_ms
+        self._urgent = False
         self._away = False
 
     @asynccontextmanager
@@ -106,7 +107,7 @@ class HeadWatch:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._rhythm.again)
-            await self._alarm.look(self._rhythm.interval - self._rhythm.again)
+            self._urgent = await self._alarm.look(self._rhythm.interval - self._rhythm.again)
             try:
                 await self._look()
             except Error as error:
@@ -168,7 +169,7 @@ class HeadWatch:
         batches = _split(tuple(items))
         for batch in batches:
             yield batch
-            await asyncio.sleep(0 if self._alarm.raised else self._rhythm.interval / 4 / len(batches))
+            await asyncio.sleep(0 if self._urgent else self._rhythm.interval / 4 / len(batches))
 
     def _tell(self, lost: dict[Viewer, Place]) -> None:
         of_sessions: dict[str, list[Head]] = {}

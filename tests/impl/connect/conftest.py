@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,7 @@ class Client:
 
     def __init__(self, connection: ClientConnection) -> None:
         self.connection = connection
+        self._aside: deque[ServerFrame] = deque()
 
     async def say(self, **members: Any) -> None:
         """Send a frame; members as JSON has them."""
@@ -67,6 +69,8 @@ class Client:
 
     async def hear(self) -> ServerFrame:
         """The next frame."""
+        if self._aside:
+            return self._aside.popleft()
         async with asyncio.timeout(SECONDS):
             data = await self.connection.recv()
         if isinstance(data, str):
@@ -74,11 +78,11 @@ class Client:
         return ServerFrame.FromString(data)
 
     async def open(self, token: str, *cursors: Cursor) -> ServerFrame:
-        """Say hello; the answer. Without cursors a welcome is followed by `resumed`, which is heard too."""
+        """Say hello; the answer. Without cursors `resumed` is awaited too; what came before it is heard next."""
         await self.greet(token, *cursors)
         answer = await self.hear()
         if answer.HasField("welcome") and not cursors:
-            assert (await self.hear()).HasField("resumed")
+            self._aside.extend(await self.caught_up())
         return answer
 
     async def greet(self, token: str, *cursors: Cursor) -> None:
@@ -216,6 +220,14 @@ class Town:
         made = [DeliverRequest.Item(message=message, session_ids=ids) for message, ids in items]
         values = {"batch": 1, "partition": 3, "token": 10, "boot_id": self.instance.boot_id, **changes}
         return DeliverRequest(items=made, **values)
+
+    def to_room(self, *messages: Message, ids: Sequence[str] = (), origin: str = "") -> DeliverRequest:
+        """Events for all members of their room who are here."""
+        items = [
+            DeliverRequest.Item(message=message, session_ids=ids, to_room=True, origin_session=origin)
+            for message in messages
+        ]
+        return DeliverRequest(batch=1, partition=3, token=10, boot_id=self.instance.boot_id, items=items)
 
     def progress(self, progress: Progress, *session_ids: str) -> DeliverRequest:
         item = DeliverRequest.Item(progress=progress, session_ids=session_ids)

@@ -113,6 +113,41 @@ async def test_a_registry_that_forgot_everything_is_told_again(redis: Redis) -> 
         await here.until_mapped(address("a"))
 
 
+async def test_rooms_follow_the_sessions_into_a_registry_that_forgot(redis: Redis) -> None:
+    async with scene(redis) as here:
+        here.index.online(1)
+        here.index.came(1, "room.1", 1)
+        await until(lambda: here.rooms.of(["room.1"]))
+        await here.client.flushall()
+        await redis.restart()
+        await until(lambda: here.rooms.of(["room.1"]))
+        assert here.alarm.raised
+
+
+async def test_rooms_without_members_leave_and_are_not_refreshed(redis: Redis) -> None:
+    async with scene(redis, refresh_seconds=0.1) as here:
+        here.index.online(1)
+        here.index.came(1, "room.1", 1)
+        await until(lambda: here.rooms.of(["room.1"]))
+        here.index.offline(1)
+
+        async def gone() -> bool:
+            return not await here.rooms.of(["room.1"])
+
+        await until(gone)
+        await asyncio.sleep(0.3)
+        assert await gone()
+
+
+async def test_maps_that_may_not_be_true_are_written_again(redis: Redis) -> None:
+    async with scene(redis) as here:
+        await here.keeper.add(address("a"))
+        await until(lambda: here.alarm.raised)
+        await here.client.flushall()
+        here.keeper.doubt()
+        await here.until_mapped(address("a"))
+
+
 async def test_what_waits_is_written_at_the_end(redis: Redis) -> None:
     async with scene(redis) as here:
         await here.keeper.add(address("a"))
