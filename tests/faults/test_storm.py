@@ -14,9 +14,11 @@ from functools import partial
 
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select
+from sqlmodel import col
 
 from impl.storage.engine import open_engine
+from impl.storage.tables import MessageRow
 from tests.faults.conftest import Stage
 from tests.faults.devices import Device
 from tests.faults.history import History, Record, record_of
@@ -208,10 +210,9 @@ async def _whole(reader: Account, conversation: str) -> list[Record]:
 
 async def _stored(url: str, expected: int) -> list[Record]:
     """All rows, as soon as there are as many as expected; persisting lags behind accepting."""
-    query = text(
-        "SELECT id, conversation_id, epoch, seq, sender_id, COALESCE(client_message_id, '') FROM messages"
-        " ORDER BY conversation_id, epoch, seq"
-    )
+    place = (col(MessageRow.conversation_id), col(MessageRow.epoch), col(MessageRow.seq))
+    send = (col(MessageRow.sender_id), func.coalesce(col(MessageRow.client_message_id), ""))
+    query = select(col(MessageRow.id), *place, *send).order_by(*place)
     engine = open_engine(url)
     try:
         with suppress(TimeoutError):
