@@ -65,7 +65,8 @@ class Conversations(UserIndex):
             partitions: number of partitions of the deployment.
             load: reads a conversation from the database; None if it holds nothing of it.
             recovery: that of the client's connections; learns what was accepted.
-            load_membership: reads a user's present or last stay from the database.
+            load_membership: reads a user's present or last stay from the database; without it, who left a
+                room before Redis knew it counts as a stranger.
             patience: seconds for which a send waits for a Redis that is away.
         """
         super().__init__(redis)

@@ -50,7 +50,7 @@ class Rooms:
             return [], ""
         places = await self._places(conversation_id, after, limit + 1)
         page = places[:limit]
-        more = len(places) > limit
+        more = 0 < limit < len(places)
         members = await self._members(conversation_id, [user for _, user in page])
         return members, _token(conversation_id, page[-1]) if more else ""
 

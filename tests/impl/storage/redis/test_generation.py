@@ -26,8 +26,10 @@ from impl.storage.generation import (
     refuse_unsuitable,
 )
 from impl.storage.keys import ConversationKeys
+from impl.storage.membership import Mark, Membership
 from impl.storage.redis_client import connect_redis
 from tests import servers
+from tests.impl.storage.redis.changes import ROOM, create, join
 from tests.impl.storage.redis.conftest import PARTITIONS, Process, World
 from tests.impl.storage.redis.sends import present, send, stream_of
 
@@ -225,6 +227,19 @@ async def test_while_redis_is_away_a_send_fails_in_time_and_says_so(world: World
             process.conversations.recent(1, 1),
             process.conversations.touch([(1, "a", 1)]),
             process.conversations.persisted(0, {"a": 1}),
+            process.conversations.overview(1, ["dm.1.2"]),
+            process.conversations.room("room.1"),
+            process.conversations.roster("room.1", "", 1),
+            process.conversations.room_members(["room.1"], 1),
+            process.conversations.durable(["dm.1.2"]),
+            process.conversations.mark([Mark("dm.1.2", 2, 1, 1)]),
+            process.conversations.change(join(1, 2)),
+            process.conversations.rooms_of(1),
+            process.conversations.update_rooms([(1, "room.1")], []),
+            process.conversations.large_rooms(["room.1"]),
+            process.conversations.note_sizes({"room.1": 1}),
+            process.conversations.recent_since([1], 1),
+            process.conversations.reserve_room(1, "x", 1, b"x"),
         ):
             with pytest.raises(Error) as refused:
                 await read
@@ -243,6 +258,34 @@ async def test_a_redis_that_hangs_does_not_hold_a_send_for_ever(world: World) ->
         assert refused.value.reason == reason_errors.DEPENDENCY_UNAVAILABLE
         again = await process.conversations.accept(send(client_id="x"))
         assert again.seq == 2
+
+
+async def test_a_change_whose_answer_was_lost_happens_once(world: World) -> None:
+    async with world.process(patience=0.5) as process:
+        await process.conversations.change(create())
+        coming = join(1, 2)
+        world.server.pause()
+        try:
+            with pytest.raises(Error) as refused:
+                await process.conversations.change(coming)
+        finally:
+            world.server.resume()
+        assert refused.value.reason == reason_errors.DEPENDENCY_UNAVAILABLE
+        again = await process.conversations.change(coming)
+        assert (again.seq, again.target) == (2, Membership(2, joined_seq=2))
+        events = [event.seq for _, event in await stream_of(process.redis, ROOM) if event.HasField("room")]
+        assert events == [1, 2]
+
+
+async def test_a_restart_of_redis_in_mid_change_is_not_seen(world: World, process: Process) -> None:
+    await process.conversations.change(create())
+    await world.server.kill()
+    waiting = [asyncio.create_task(process.conversations.change(join(1, user))) for user in range(2, 20)]
+    await world.server.start()
+    changed = [await one for one in waiting]
+    assert [one.seq for one in changed] == list(range(2, 20))
+    ((size, _),) = (await process.conversations.room_members([ROOM], 0)).values()
+    assert size == 19
 
 
 @asynccontextmanager

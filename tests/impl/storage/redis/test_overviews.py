@@ -102,6 +102,14 @@ async def test_where_redis_is_cold_the_database_tells_all_but_the_last_event(
     assert [one.membership for one in stranger.values()] == [None, None]
 
 
+async def test_all_who_come_back_to_a_cold_room_at_once_load_it_once(world: World, process: Process) -> None:
+    members = [Membership(user, joined_seq=user) for user in range(1, 200)]
+    world.stored[ROOM] = stored(*members, seq=300)
+    seen = await asyncio.gather(*(process.conversations.overview(user, [ROOM]) for user in range(1, 200)))
+    assert [one[ROOM].membership for one in seen] == members
+    assert world.loads == 1
+
+
 async def test_many_conversations_come_in_the_order_asked_and_unknown_ones_are_left_out(
     world: World, process: Process
 ) -> None:
