@@ -46,9 +46,13 @@ class Request:
 
     @property
     def lane(self) -> Hashable:
-        """Calls of one lane keep their order; `affinity` names the field that tells lanes apart."""
+        """Calls of one lane keep their order; `affinity` names the field that tells lanes apart.
+
+        A field that is one of several stands for all of them: each value of each is a lane.
+        """
         affinity = self.method.policy.affinity
-        return (self.method.full_name, getattr(self.message, affinity) if affinity else None)
+        distinction = _distinction(self.message, affinity) if affinity else ()
+        return (self.method.full_name, *distinction)
 
 
 class FrameCalls:
@@ -93,6 +97,13 @@ class FrameCalls:
         member.reason = error.reason.name
         member.message = _explained(error)
         return frame  # type: ignore[no-any-return]
+
+
+def _distinction(message: Message, field: str) -> tuple[str, Hashable]:
+    """The name and value of a field, or of that of its oneof which is present."""
+    oneof = message.DESCRIPTOR.fields_by_name[field].containing_oneof
+    present = (message.WhichOneof(oneof.name) if oneof else None) or field
+    return present, getattr(message, present)
 
 
 def error_member(frame: type[Message]) -> str:

@@ -78,7 +78,7 @@ class Client:
         return ServerFrame.FromString(data)
 
     async def open(self, token: str, *cursors: Cursor) -> ServerFrame:
-        """Say hello; the answer. Without cursors `resumed` is awaited too; what came before it is heard next."""
+        """Say hello; the answer. Without cursors also awaits `resumed`; what came before is heard next."""
         await self.greet(token, *cursors)
         answer = await self.hear()
         if answer.HasField("welcome") and not cursors:

@@ -23,9 +23,10 @@ _MESSAGES: dict[str, dict[str, int | str]] = {
     "Trouble": {"request_id": _STRING, "code": _STRING, "reason": _STRING, "message": _STRING},
     "Bell": {"from": _STRING},
 }
-_ONEOFS: dict[str, dict[str, str]] = {
+_ONEOFS: dict[str, dict[str, int | str]] = {
     "FromShip": {"bell": "Bell", "order": "OrderFrame"},
     "FromShore": {"bell": "Bell", "receipt": "ReceiptFrame", "trouble": "Trouble"},
+    "Mooring": {"pier": _INT64, "buoy": _INT64},
 }
 
 
@@ -42,6 +43,7 @@ class Port:
         files = descriptor_pb2.FileDescriptorSet(file=[file])
         self.json = JsonCodec(FileDescriptorSet.from_binary(files.SerializeToString()).to_registry())
         self.order = self._method("PlaceOrder", "Order", "Receipt", Policy(auth=Auth.USER, affinity="ship"))
+        self.moor = self._method("Moor", "Mooring", "Receipt", Policy(auth=Auth.USER, affinity="pier"))
         self.socket = Socket(
             method=self._method("Talk", "FromShip", "FromShore", Policy(auth=Auth.USER)),
             path="/talk",

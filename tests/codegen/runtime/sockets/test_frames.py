@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 from google.protobuf.message import Message
@@ -13,7 +14,9 @@ from websockets.frames import Frame, Opcode
 from websockets.streams import StreamReader
 
 from codegen.runtime.errors import Error, FieldViolation, Reason
+from codegen.runtime.method import FrameCall
 from codegen.runtime.sockets import FrameCalls, FrameCodec, Outgoing, frame_codecs
+from codegen.runtime.sockets.calls import Request
 from tests.codegen.runtime.sockets.conftest import Port
 
 JSON, BINARY = "port.v1.json", "port.v1.proto"
@@ -151,6 +154,14 @@ def test_calls_that_agree_in_the_affinity_share_a_lane(port: Port) -> None:
         if (request := calls.request("order", frame)) is not None
     ]
     assert lanes[0] == lanes[1] != lanes[2]
+
+
+def test_an_affinity_that_is_one_of_several_tells_all_of_them_apart(port: Port) -> None:
+    call = FrameCall(frame="order", request="request", method=port.moor, reply="receipt")
+    places = [port.Mooring(pier=1), port.Mooring(pier=2), port.Mooring(buoy=1), port.Mooring(buoy=2)]
+    lanes = [Request(call, SimpleNamespace(request=place)).lane for place in (*places, *places)]
+    assert len(set(lanes)) == 4
+    assert lanes[:4] == lanes[4:]
 
 
 def test_a_reply_carries_the_request_id_and_the_response(port: Port) -> None:
