@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from typing import Any, Final, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -146,23 +147,27 @@ class PartitionWorker:
         if len(handled) != len(batch):
             logger.error("%s: %d outcomes for %d entries", self._name, len(handled), len(batch))
             return None
-        for delivery, outcome in zip(batch, handled, strict=True):
-            self._report(delivery, outcome)
+        self._report(list(zip(batch, handled, strict=True)))
         return [one.outcome for one in handled]
 
-    def _report(self, delivery: Delivery[Any], handled: Handled) -> None:
-        if handled.outcome == OK:
-            return
-        # Once at the level that somebody looks at; repetitions are for those who search.
-        level = logging.ERROR if handled.outcome == DEAD_LETTER else logging.WARNING
-        logger.log(
-            logging.DEBUG if delivery.redelivered else level,
-            "%s: entry %s: %s: %s",
-            self._name,
-            delivery.entry_id,
-            Handled.Outcome.Name(handled.outcome),
-            handled.reason,
-        )
+    def _report(self, handled: Sequence[tuple[Delivery[Any], Handled]]) -> None:
+        """Says what did not succeed; what a whole batch has met is said once."""
+        for (outcome, reason), alike in groupby(handled, lambda pair: (pair[1].outcome, pair[1].reason)):
+            if outcome == OK:
+                continue
+            deliveries = [delivery for delivery, _ in alike]
+            first = deliveries[0]
+            # Once at the level that somebody looks at; repetitions are for those who search.
+            level = logging.ERROR if outcome == DEAD_LETTER else logging.WARNING
+            logger.log(
+                logging.DEBUG if first.redelivered else level,
+                "%s: %d entries from %s: %s: %s",
+                self._name,
+                len(deliveries),
+                first.entry_id,
+                Handled.Outcome.Name(outcome),
+                reason,
+            )
 
     async def _until_answered(self, call: Callable[..., Awaitable[T]], *args: Any) -> T | None:
         """Repeats a call while Redis is away; None when stopped meanwhile."""
