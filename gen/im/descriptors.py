@@ -1150,7 +1150,7 @@ DESCRIPTOR_SET: bytes = (
     b':\x01*"(/v1/conversations/{conversation_id}:read\x12Z\n\tListHeads\x12\x1d.im.logic.v1.ListHeadsRequ'
     b'est\x1a\x1e.im.logic.v1.ListHeadsResponse"\x0e\x90\x02\x01\xf2\x91&\x07\x08\x038\x88\'@\x03\x12n\n\x0fR'
     b'ecordDelivered\x12#.im.logic.v1.RecordDeliveredRequest\x1a$.im.logic.v1.RecordDeliv'
-    b'eredResponse"\x10\x90\x02\x02\xf2\x91&\t\x08\x038\x88\'@\x03P\x01\x1a\x0f\xa2\x91&\x0b\x08\x01\x10'
+    b'eredResponse"\x10\x90\x02\x02\xf2\x91&\t\x08\x038\x90N@\x03P\x01\x1a\x0f\xa2\x91&\x0b\x08\x01\x10'
     b'\x01\x1a\x05logicb\x06proto3'
     # im/logic/v1/rung.proto
     b'\n\x89\x02\n\x16im/logic/v1/rung.proto\x12\x0bim.logic.v1"\x87\x01\n\x08Progress\x12\'\n\x0fconversa'

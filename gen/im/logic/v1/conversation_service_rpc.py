@@ -58,7 +58,7 @@ CONVERSATION_SERVICE = Service(
             request=conversation_service_pb2.RecordDeliveredRequest,
             response=conversation_service_pb2.RecordDeliveredResponse,
             idempotent=True,
-            policy=Policy(auth=Auth.SERVICE, deadline=5.0, retry=Retry.SAFE),
+            policy=Policy(auth=Auth.SERVICE, deadline=10.0, retry=Retry.SAFE),
         ),
     ),
 )
