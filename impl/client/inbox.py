@@ -286,6 +286,11 @@ class Inbox:
             page = await self.page(name, before_seq=page.messages[0].seq, page_size=PAGE)
 
 
+def begin_from_nothing(store: Store) -> None:
+    """Note that the user is new: every conversation is told from its beginning."""
+    store.put(BEGUN, {"partly": False})
+
+
 def _joins(message: Message, user_id: int) -> bool:
     """Whether a user became a member by an event."""
     if not message.HasField("room"):

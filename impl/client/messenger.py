@@ -29,12 +29,13 @@ from codegen.runtime.errors import Error
 from impl.client.addresses import private_conversation
 from impl.client.credentials import Authorized, Credentials
 from impl.client.events import ConnectionState, Event, MessageReceived, RoomChanged
+from impl.client.inbox import begin_from_nothing
 from impl.client.options import Options
 from impl.client.outbox import Entry
 from impl.client.outlet import Outlet
 from impl.client.presence import Presence
 from impl.client.rooms import Rooms
-from impl.client.store import MemoryStore, Store
+from impl.client.store import MemoryStore, Section, Store
 
 U = TypeVar("U")
 
@@ -107,7 +108,9 @@ class Messenger:
 
     async def register(self, username: str, password: str) -> User:
         """Create a user, log them in and begin the session. Reasons: USERNAME_TAKEN."""
-        return await self._entered(await self._credentials.register(username, password))
+        user = await self._credentials.register(username, password)
+        begin_from_nothing(Section(self._store, f"{user.id}/"))
+        return await self._entered(user)
 
     async def log_in(self, username: str, password: str) -> User:
         """Log a user in and begin the session. Reasons: WRONG_CREDENTIALS."""
@@ -174,21 +177,30 @@ class Messenger:
         """Id of the private conversation with a user; with oneself too. It need not have begun."""
         return private_conversation(self._credentials.user_id, user_id)
 
-    def post(self, conversation_id: str, text: str) -> str:
+    def post(self, conversation_id: str, text: str, *, client_message_id: str = "") -> str:
         """Put a message into the outbox; returns its client message id.
 
-        Reasons: OVERLOADED while the outbox is full.
+        A program that chooses the id itself may post a message again when it does not know whether it did:
+        one id in a conversation is one message for ever. Reasons: OVERLOADED while the outbox is full.
         """
-        return self._present().sender.post(conversation_id, text).client_message_id
+        entry = self._present().sender.post(conversation_id, text, client_message_id)
+        return entry.client_message_id
 
-    async def send(self, conversation_id: str, text: str, *, until: Rung.ValueType = ACCEPTED) -> Message:
-        """Put a message into the outbox and wait until it is ACCEPTED, or DURABLE, however long that takes.
+    async def send(
+        self,
+        conversation_id: str,
+        text: str,
+        *,
+        client_message_id: str = "",
+        until: Rung.ValueType = ACCEPTED,
+    ) -> Message:
+        """As `post`, and wait until the message is ACCEPTED, or DURABLE, however long that takes.
 
         A wait that is cancelled leaves the message in the outbox.
         Reasons: NOT_A_MEMBER, ROOM_NOT_FOUND, USER_NOT_FOUND, VALIDATION_FAILED, and whatever else is final.
         """
         sender = self._present().sender
-        return await sender.wait(sender.post(conversation_id, text), until)
+        return await sender.wait(sender.post(conversation_id, text, client_message_id), until)
 
     def outbox(self, conversation_id: str = "") -> Sequence[Entry]:
         """What is on its way, oldest first; of one conversation or of all."""

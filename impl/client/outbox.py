@@ -59,16 +59,18 @@ class Outbox:
         for entry in entries:
             self._set(entry)
 
-    def add(self, conversation_id: str, text: str, now: float) -> Entry | None:
-        """Take a message; None if there is no space.
+    def add(self, conversation_id: str, text: str, now: float, client_message_id: str = "") -> Entry | None:
+        """Take a message, or find the one that has its id; None if there is no space.
 
         Raises:
             ValueError: the conversation's id is none.
         """
         request_to(conversation_id, self._user_id)
+        if (known := self._entries.get(client_message_id)) is not None:
+            return known
         if len(self._entries) >= MOST:
             return None
-        return self._set(Entry(str(uuid.uuid4()), conversation_id, text, now))
+        return self._set(Entry(client_message_id or str(uuid.uuid4()), conversation_id, text, now))
 
     def get(self, client_message_id: str) -> Entry | None:
         """An entry by its id."""

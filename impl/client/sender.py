@@ -30,11 +30,15 @@ from impl.client.session import Session
 from impl.client.store import Store
 
 ENTRY: Final = "outbox/"
+ATTEMPT_SECONDS: Final = 10.0
+"""Seconds after which a send without an answer is made again."""
 _AT_ONCE: Final = 16
 _CHECKS_AT_ONCE: Final = 2
 _LONGEST_PAUSE: Final = 5.0
 _CHECK_SECONDS: Final = 5.0
 """Seconds for which a word that messages are durable is waited for, before it is asked for."""
+_PATIENCE: Final = 0.3
+"""Seconds for which events are waited for that were said to be durable before they came."""
 _FINAL: Final = frozenset(
     {
         *(code_pb2.INVALID_ARGUMENT, code_pb2.NOT_FOUND, code_pb2.ALREADY_EXISTS),
@@ -90,6 +94,7 @@ class Sender:
         self._waiters: dict[str, list[Waiter]] = {}
         self._accepted_at: dict[str, float] = {}
         self._changed = asyncio.Event()
+        self._patient: set[str] = set()
         self._errands = Errands(self._send_all, _AT_ONCE)
         self._checks = Errands(self._check, _CHECKS_AT_ONCE)
 
@@ -108,14 +113,14 @@ class Sender:
         for waiter in [waiter for waiters in self._waiters.values() for waiter in waiters]:
             waiter.failed(Error(runtime_reasons.CANCELLED, "the client is closed"))
 
-    def post(self, conversation_id: str, text: str) -> Entry:
-        """Take a message.
+    def post(self, conversation_id: str, text: str, client_message_id: str = "") -> Entry:
+        """Take a message; the one that is here already, if it is here under this id.
 
         Raises:
             Error: INVALID_FIELD if the conversation's id is none, OVERLOADED if the outbox is full.
         """
         try:
-            entry = self.outbox.add(conversation_id, text, time.time())
+            entry = self.outbox.add(conversation_id, text, time.time(), client_message_id)
         except ValueError as error:
             raise invalid("conversation_id", str(error)) from None
         if entry is None:
@@ -172,6 +177,10 @@ class Sender:
         position = self._inbox.position(conversation_id)
         if position is not None:
             self._durable(conversation_id, Position(position.epoch, min(seq, position.seq)))
+        behind = any(entry.accepted and entry.seq <= seq for entry in self.outbox.of(conversation_id))
+        if behind and conversation_id not in self._patient:
+            self._patient.add(conversation_id)
+            asyncio.get_running_loop().call_later(_PATIENCE, self._ask, conversation_id)
 
     async def run(self) -> None:
         """Ask for what was not told: whether accepted messages are durable by now."""
@@ -181,6 +190,10 @@ class Sender:
             for entry in self.outbox.of():
                 if entry.accepted and self._accepted_at.get(entry.client_message_id, 0.0) < late:
                     self._checks.need(entry.conversation_id)
+
+    def _ask(self, conversation_id: str) -> None:
+        self._patient.discard(conversation_id)
+        self._checks.need(conversation_id)
 
     async def _check(self, conversation_id: str) -> None:
         oldest = next((entry for entry in self.outbox.of(conversation_id) if entry.accepted), None)
@@ -193,7 +206,8 @@ class Sender:
         pauses = Pauses()
         while (socket := self._session.socket) and (entry := self.outbox.next(conversation_id)):
             try:
-                self.sent(await socket.call("send", self.outbox.request(entry, time.time())))
+                request = self.outbox.request(entry, time.time())
+                self.sent(await socket.call("send", request, ATTEMPT_SECONDS))
                 pauses = Pauses()
             except Error as error:
                 if error.reason.code == code_pb2.UNAUTHENTICATED:
