@@ -37,9 +37,6 @@ SERVICES = (
     USER_SERVICE,
 )
 """All services with HTTP routes."""
-MAX_REQUEST_BYTES = 1 << 20
-"""Of methods whose policy has no limit; the largest request of the schema needs a sixteenth."""
-
 MAX_REQUEST_BYTES = 1 << 17
 """Of requests to methods without a limit of their own. Anybody may log in, and reading is work."""
 
