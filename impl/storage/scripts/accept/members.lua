@@ -58,7 +58,7 @@ end
 
 -- Takes what the database knows where Redis knows less: all that Redis holds was accepted, but it may have
 -- lost what the database has stored since. Takes no number.
-local function load(keys, head_epoch, head_seq, stored)
+local function believe_stored(keys, head_epoch, head_seq, stored)
   if stored.seq then
     if stored.epoch > head_epoch or stored.seq > head_seq then
       replace_members(keys, stored)
@@ -78,5 +78,5 @@ local function position(keys, loaded)
   local head = call('HMGET', keys.head, 'epoch', 'seq', 'asked')
   if head[1] == epoch_digits or head[3] == epoch_digits then return tonumber(head[1]), tonumber(head[2]) end
   if loaded == '' then return nil end
-  return load(keys, tonumber(head[1] or '0'), tonumber(head[2] or '0'), cjson.decode(loaded))
+  return believe_stored(keys, tonumber(head[1] or '0'), tonumber(head[2] or '0'), cjson.decode(loaded))
 end
