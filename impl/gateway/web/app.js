@@ -1,292 +1,273 @@
-// The page: wires what people do to the messenger, and what the messenger knows to the page.
+// The page: wires what people do to the messenger, and what the messenger tells to the page.
 
-import { RpcError, createClient } from "/gen/im.js";
+import { Account, Messenger, RpcError } from "/client/index.js";
 
-import { Account, Names, ReadMarks } from "./account.js";
-import { Messenger } from "./messenger.js";
+import { openAccount } from "./account_dialog.js";
+import { attempt } from "./attempt.js";
+import { Details } from "./details.js";
+import { element, paintAvatar, setText } from "./dom.js";
+import { deviceName, enter } from "./entry.js";
+import { openNewRoom } from "./new_room.js";
+import { Pane } from "./pane.js";
+import { People } from "./people.js";
 import { sentence } from "./sentences.js";
-import { element, paintAvatar, paintConversations, paintMessages, setText } from "./view.js";
+import { Side } from "./side.js";
+import { visit } from "./visit.js";
 
 const CONNECTION = {
   connecting: "Connecting …",
-  open: "Connected",
+  "catching up": "Catching up …",
+  live: "Connected",
   waiting: "Reconnecting …",
   closed: "Not connected",
 };
+const NOTICE = "idiom.notice";
+const RELIST_MS = 3000;
 
-/** How near to the end somebody reads for new messages to be followed. */
-const NEAR_END_PX = 80;
-const LONGEST_COMPOSER_ROWS = 8;
+/** As much as is read of what was missed while the page slept; beyond it, the page goes to the newest messages. */
+const CATCH_UP = 500;
 
-const account = new Account(localStorage);
-const client = createClient({ token: () => account.accessToken });
+/** The page of somebody who is logged in. */
+class App {
+  #account;
+  #messenger;
+  #people;
+  #side;
+  #pane;
+  #details;
+  #next = "";
+  #frame = null;
 
-let messenger = null;
-let names = null;
-let readMarks = null;
-let current = null;
-let asked = new Set();
-let frame = null;
-let follow = true;
+  constructor(account) {
+    this.#account = account;
+    this.#messenger = new Messenger({ account, catchUp: CATCH_UP });
+    this.#people = new People(account.client.userService, () => this.#repaint());
+    this.#people.remember(account.user);
+    const parts = { messenger: this.#messenger, people: this.#people, nameOf: (overview) => this.#side.nameOf(overview) };
+    this.#side = new Side({ ...parts, choose: (id) => this.#go(id) });
+    this.#pane = new Pane({ ...parts, repaint: () => this.#repaint() });
+    this.#details = new Details(parts);
+  }
 
-function start() {
-  element("entry").hidden = Boolean(account.login);
-  element("app").hidden = !account.login;
-  if (!account.login) return element("username").focus();
-  const { user } = account.login;
-  names = new Names(localStorage, user.id);
-  asked = new Set();
-  readMarks = new ReadMarks(localStorage, user.id);
-  setText(element("me"), user.username);
-  paintAvatar(element("me-avatar"), user.username, user.id);
-  messenger = new Messenger({ client, account, storage: localStorage, changed: repaint, connection: paintConnection });
-  messenger.start();
-  show(null);
-  return undefined;
+  start() {
+    this.#paintMe(this.#account.user);
+    this.#listen();
+    this.#bind();
+    this.#messenger.start();
+    this.#route();
+    void this.#list();
+  }
+
+  #listen() {
+    const messenger = this.#messenger;
+    messenger.addEventListener("connection", (event) => this.#connection(event));
+    messenger.addEventListener("conversation", () => this.#repaint());
+    messenger.addEventListener("message", ({ message }) => this.#pane.arrived(message));
+    messenger.addEventListener("skipped", ({ conversationId }) => this.#pane.skipped(conversationId));
+    messenger.addEventListener("room", ({ message }) => {
+      this.#pane.arrived(message);
+      this.#details.changed(message.conversationId);
+    });
+  }
+
+  #bind() {
+    addEventListener("hashchange", () => this.#route());
+    addEventListener("focus", () => this.#repaint());
+    document.addEventListener("keydown", (event) => this.#pressed(event));
+    element("find-form").onsubmit = (event) => this.#find(event);
+    element("back").onclick = () => this.#go("");
+    element("more-conversations").onclick = () => void this.#list(this.#next);
+    element("new-room").onclick = () => this.#newRoom();
+    element("account").onclick = () => this.#openAccount();
+  }
+
+  // The account
+
+  #paintMe(user) {
+    setText(element("me"), user.displayName || user.username);
+    paintAvatar(element("me-avatar"), user.displayName || user.username, user.id);
+  }
+
+  #openAccount() {
+    const renamed = (user) => {
+      this.#account.rename(user);
+      this.#people.remember(user);
+      this.#paintMe(user);
+      this.#repaint();
+    };
+    const untold = "You are logged out here. The service could not be told, so the login stays in your list of logins.";
+    openAccount({ account: this.#account, renamed, leave: (told) => leave(told ? "" : untold) });
+  }
+
+  #connection({ state, error }) {
+    for (const id of ["connection", "pane-connection"]) {
+      element(id).dataset.state = state;
+      setText(element(id), CONNECTION[state]);
+    }
+    if (state !== "closed") return;
+    if (error?.name === "LoginEnded") leave(sentence(error));
+    else if (error) setText(element("pane-error"), "The service closed the connection. Please reload the page.");
+  }
+
+  // Conversations
+
+  async #list(pageToken = "") {
+    try {
+      const page = await this.#messenger.list({ pageToken });
+      this.#side.list(page.conversations);
+      for (const { user } of page.conversations) if (user) this.#people.remember(user);
+      this.#next = page.nextPageToken;
+      element("more-conversations").hidden = !this.#next;
+    } catch (error) {
+      if (!(error instanceof RpcError)) throw error;
+      if (error.transient) setTimeout(() => void this.#list(pageToken), RELIST_MS);
+    }
+    element("list").dataset.listed = "true";
+    this.#repaint();
+  }
+
+  #find(event) {
+    event.preventDefault();
+    const wanted = element("find").value.trim();
+    if (!wanted) return element("find").focus();
+    const room = /(?:#room\.|^)(\d+)$/u.exec(wanted);
+    return void attempt("find-error", () => (room ? this.#go(`room.${room[1]}`) : this.#meet(wanted)), element("find-form")).then(
+      (done) => done && (element("find").value = ""),
+    );
+  }
+
+  async #meet(username) {
+    const user = await this.#lookup(username);
+    const conversation = this.#messenger.conversationWith(user);
+    this.#side.list([conversation]);
+    this.#go(conversation.id);
+  }
+
+  async #lookup(username) {
+    const { user } = await this.#messenger.client.userService.lookupUser({ username });
+    this.#people.remember(user);
+    return user;
+  }
+
+  #newRoom() {
+    const made = async ({ conversationId }) => {
+      this.#side.list([await this.#messenger.look(conversationId)]);
+      this.#go(conversationId);
+    };
+    openNewRoom({ rooms: this.#messenger.client.roomService, lookup: (name) => this.#lookup(name), made: (room) => void made(room) });
+  }
+
+  // Which conversation is open is in the address, so that it can be kept, shared, and gone back from.
+
+  #go(id) {
+    if (location.hash.slice(1) === id) this.#route();
+    else location.hash = id;
+  }
+
+  #route() {
+    const id = decodeURIComponent(location.hash.slice(1));
+    const known = this.#messenger.conversations.get(id);
+    element("visit").hidden = true;
+    if (!/^(dm\.\d+\.\d+|room\.\d+)$/u.test(id)) this.#show(null);
+    else if (known?.user || (known?.room && !known.left)) this.#show(known);
+    else void this.#approach(id);
+  }
+
+  /** Opens a conversation of which nothing is known yet. */
+  async #approach(id) {
+    this.#show(null);
+    try {
+      const conversation = await this.#messenger.look(id);
+      this.#side.list([conversation]);
+      if (location.hash.slice(1) === id) this.#show(conversation);
+    } catch (error) {
+      if (!(error instanceof RpcError)) throw error;
+      if (location.hash.slice(1) !== id) return;
+      if (error.transient) setTimeout(() => location.hash.slice(1) === id && this.#route(), RELIST_MS);
+      else if (id.startsWith("room.")) this.#visit(id);
+      else setText(element("find-error"), sentence(error));
+    }
+  }
+
+  #visit(id) {
+    element("app").classList.add("reading");
+    element("welcome").hidden = true;
+    const joined = (conversationId) => this.#go(conversationId);
+    void visit({ messenger: this.#messenger, roomId: id.slice("room.".length), joined, back: () => this.#go("") });
+  }
+
+  #show(conversation) {
+    element("welcome").hidden = Boolean(conversation);
+    element("app").classList.toggle("reading", Boolean(conversation));
+    if (conversation !== this.#pane.conversation) this.#pane.show(conversation);
+    this.#repaint();
+  }
+
+  // Keys: Alt with arrows goes through the conversations, Escape leaves one, Ctrl K finds another one.
+
+  #pressed(event) {
+    const { key, altKey, ctrlKey, metaKey } = event;
+    if (document.querySelector("dialog[open]")) return;
+    if (altKey && (key === "ArrowUp" || key === "ArrowDown")) this.#step(key === "ArrowDown" ? 1 : -1);
+    else if ((ctrlKey || metaKey) && key === "k") element("find").focus();
+    else if (key === "Escape" && this.#details.open) this.#details.close();
+    else if (key === "Escape") this.#go("");
+    else return;
+    event.preventDefault();
+  }
+
+  #step(by) {
+    const keys = [...element("conversations").children].map((child) => child.dataset.key);
+    const next = keys.at((keys.indexOf(this.#pane.conversation?.id) + by) % keys.length);
+    if (next) this.#go(next);
+  }
+
+  // Painting: once per frame, however much has changed; at once where no frames are drawn.
+
+  #repaint() {
+    if (this.#frame !== null) return;
+    const paint = () => {
+      this.#frame = null;
+      this.#paint();
+    };
+    this.#frame = document.hidden ? setTimeout(paint) : requestAnimationFrame(paint);
+  }
+
+  #paint() {
+    this.#pane.paint();
+    this.#details.paint(this.#pane.conversation);
+    const unread = this.#side.paint(this.#pane.conversation?.id);
+    const empty = element("conversations").childElementCount === 0;
+    element("no-conversations").hidden = !empty || !element("list").dataset.listed;
+    document.title = unread > 0 ? `(${unread}) Idiom` : "Idiom";
+  }
 }
 
 /** Back to the entry, with a sentence that says why. */
-function leave(why = "") {
-  const left = messenger;
-  messenger = null;
-  left?.stop();
-  account.leave();
-  element("password").value = "";
-  element("conversations").replaceChildren();
-  element("messages").replaceChildren();
-  start();
-  setText(element("entry-error"), why);
+function leave(why) {
+  sessionStorage.setItem(NOTICE, why);
+  location.reload();
 }
 
-function paintConnection({ state, close }) {
-  for (const id of ["connection", "pane-connection"]) {
-    element(id).dataset.state = state;
-    setText(element(id), CONNECTION[state]);
-  }
-  if (state !== "closed" || !messenger) return;
-  if (close?.reconnect === "AUTHENTICATE") leave("Your login has expired. Please log in again.");
-  else setText(element("pane-error"), "The service closed the connection. Please reload the page.");
-}
-
-// Entry
-
-element("entry-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const action = event.submitter?.value ?? "login";
-  void attempt("entry-error", element("entry-form"), async () => {
-    const request = { username: element("username").value.trim(), password: element("password").value };
-    account.enter(await client.authService[action](request));
-    start();
-  });
-});
-
-element("logout").addEventListener("click", () => leave());
-
-window.addEventListener("storage", (event) => {
-  if (event.key === "idiom.login") location.reload();
-});
-
-/** Does something that may be refused: the buttons of the form rest, and the refusal is one sentence. */
-async function attempt(errorId, form, work) {
-  const buttons = form.querySelectorAll("button");
-  setText(element(errorId), "");
-  for (const button of buttons) button.disabled = true;
-  try {
-    await work();
-  } catch (error) {
-    if (!(error instanceof RpcError)) throw error;
-    setText(element(errorId), sentence(error));
-  } finally {
-    for (const button of buttons) button.disabled = false;
-  }
-}
-
-// Conversations
-
-element("start-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const username = element("start-name").value.trim();
-  if (!username) return element("start-name").focus();
-  return void attempt("start-error", element("start-form"), async () => {
-    const { user, conversation } = await messenger.lookup(username);
-    names.remember(user);
-    element("start-name").value = "";
-    show(conversation);
-    element("text").focus();
-  });
-});
-
-element("back").addEventListener("click", () => show(null));
-
-function show(conversation) {
-  current = conversation;
-  follow = true;
-  element("pane").hidden = !conversation;
-  element("welcome").hidden = Boolean(conversation);
-  element("app").classList.toggle("reading", Boolean(conversation));
-  element("messages").replaceChildren();
-  setText(element("pane-error"), "");
-  if (conversation) messenger.open(conversation);
-  repaint();
-}
-
-function nameOf(conversation) {
-  const { peerId } = conversation;
-  if (peerId === messenger.userId) return `${account.login.user.username} (you)`;
-  const known = names.of(peerId);
-  if (known) return known;
-  if (!peerId) return conversation.id;
-  void introduce(peerId);
-  return `User ${peerId}`;
-}
-
-/** Learns the name of somebody who wrote first. */
-async function introduce(userId) {
-  if (asked.has(userId)) return;
-  asked.add(userId);
-  const [asking, known] = [messenger, names];
-  try {
-    known.remember(await asking.userOf(userId));
-  } catch {
-    // The id has to do for now; asked again after ten seconds.
-    setTimeout(() => asked.delete(userId), 10000);
-  }
-  if (asking === messenger) repaint();
-}
-
-function conversationItems() {
-  const items = [...messenger.conversations.values()].map((conversation) => {
-    const unsent = messenger.unsent(conversation).at(-1);
-    const last = conversation.messages.at(-1);
-    const unread = last && last.senderId !== messenger.userId && BigInt(last.seq) > BigInt(readMarks.of(conversation.id));
-    return {
-      key: conversation.id,
-      name: nameOf(conversation),
-      peerId: conversation.peerId,
-      preview: unsent?.text ?? last?.text ?? "",
-      time: unsent?.createdAt ?? conversation.lastActive,
-      unread: Boolean(unread),
-      current: conversation === current,
-      known: conversation === current || Boolean(unsent) || conversation.head.seq !== "0",
-    };
-  });
-  return items.filter((item) => item.known).sort((left, right) => right.time - left.time);
-}
-
-// Messages
-
-function messageItems() {
-  const mine = (message) => message.senderId === messenger.userId;
-  const peer = nameOf(current);
-  const said = current.messages.map((message) => ({
-    key: `${message.senderId}/${message.clientMessageId}`,
-    mine: mine(message),
-    author: mine(message) ? "You" : peer,
-    text: message.text ?? "",
-    time: Date.parse(message.createdAt) || Date.now(),
-    state: "accepted",
-  }));
-  const unsent = messenger.unsent(current).map((entry) => ({
-    key: `${messenger.userId}/${entry.clientMessageId}`,
-    mine: true,
-    author: "You",
-    text: entry.text,
-    time: entry.createdAt,
-    state: entry.state,
-    error: entry.error,
-    entry,
-  }));
-  return [...said, ...unsent];
-}
-
-/** Paints once per frame, however much has changed; at once where no frames are drawn. */
-function repaint() {
-  if (frame !== null) return;
-  const paintNow = () => {
-    frame = null;
-    if (messenger) paint();
+function start() {
+  const account = new Account();
+  const entered = () => {
+    element("entry").hidden = true;
+    element("app").hidden = false;
+    new App(account).start();
   };
-  frame = document.hidden ? setTimeout(paintNow) : requestAnimationFrame(paintNow);
-}
-
-function paint() {
-  if (current) paintPane();
-  const items = conversationItems();
-  paintConversations(element("conversations"), items, (id) => show(messenger.conversation(id)));
-  element("no-conversations").hidden = items.length > 0;
-  document.title = items.some((item) => item.unread) ? "• Idiom" : "Idiom";
-}
-
-function paintPane() {
-  const name = nameOf(current);
-  setText(element("pane-title"), name);
-  paintAvatar(element("pane-avatar"), name, current.peerId);
-  const items = messageItems();
-  const scroll = element("scroll");
-  const before = element("messages").childElementCount;
-  paintMessages(element("messages"), items, messenger);
-  const grown = element("messages").childElementCount > before;
-  element("older").hidden = !current.older;
-  element("no-messages").hidden = items.length > 0 || !current.position;
-  if (follow) scroll.scrollTop = scroll.scrollHeight;
-  else if (grown && before > 0) element("latest").hidden = false;
-  if (follow && !document.hidden && current.position) readMarks.mark(current.id, current.position.seq);
-}
-
-element("scroll").addEventListener("scroll", () => {
-  const { scrollTop, scrollHeight, clientHeight } = element("scroll");
-  follow = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
-  if (!follow) return;
-  element("latest").hidden = true;
-  if (current) repaint();
-});
-
-element("latest").addEventListener("click", () => {
-  follow = true;
-  element("latest").hidden = true;
-  repaint();
-});
-
-document.addEventListener("visibilitychange", () => current && repaint());
-
-element("older").addEventListener("click", () => {
-  const [scroll, conversation] = [element("scroll"), current];
-  follow = false;
-  void attempt("pane-error", scroll, async () => {
-    const fromEnd = scroll.scrollHeight - scroll.scrollTop;
-    await messenger.older(conversation);
-    if (conversation !== current) return;
-    paint();
-    element("latest").hidden = true;
-    scroll.scrollTop = scroll.scrollHeight - fromEnd;
-  });
-});
-
-// Writing
-
-element("send-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const text = element("text").value.trim();
-  if (!text || !current) return;
-  setText(element("pane-error"), "");
-  follow = true;
-  element("text").value = "";
-  fitComposer();
-  messenger.send(current, text);
-});
-
-element("text").addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-  event.preventDefault();
-  element("send-form").requestSubmit();
-});
-
-element("text").addEventListener("input", fitComposer);
-
-function fitComposer() {
-  const text = element("text");
-  text.rows = 1;
-  while (text.scrollHeight > text.clientHeight && text.rows < LONGEST_COMPOSER_ROWS) text.rows += 1;
+  if (account.user) return entered();
+  element("entry").hidden = false;
+  const notice = sessionStorage.getItem(NOTICE) ?? "";
+  sessionStorage.removeItem(NOTICE);
+  // Whoever logs in in another tab is logged in here, too.
+  const elsewhere = new AbortController();
+  addEventListener("storage", () => account.user && location.reload(), { signal: elsewhere.signal });
+  const here = () => {
+    elsewhere.abort();
+    entered();
+  };
+  return enter({ account, device: deviceName(navigator.userAgent), notice, entered: here });
 }
 
 start();

@@ -106,8 +106,9 @@ export class Inbox {
   /** Takes note of a head. */
   reached(head) {
     const { conversationId: id } = head;
-    this.conversation(id).reached(head);
-    if (!this.#feeds.has(id)) this.#feeds.set(id, new Feed(this.#origin(head)));
+    const overview = this.conversation(id);
+    overview.reached(head);
+    if (!this.#feeds.has(id)) this.#open(overview, this.#origin(head));
     this.#feeds.get(id).note(positionOf(head));
     this.#told.reached(head);
     this.changed(id);
@@ -149,6 +150,12 @@ export class Inbox {
 
   changed(conversationId) {
     this.#told.tell(new events.ConversationChanged(this.conversation(conversationId)));
+  }
+
+  /** What lies before the begin is here with it: in the list, and for whoever opens the conversation. */
+  #open(overview, origin) {
+    this.#feeds.set(overview.id, new Feed(origin));
+    if (overview.peerId && overview.unread > 0 && origin.seq > 0n) this.#told.received(overview.id, origin);
   }
 
   /** Where a conversation begins of which a head is the first that was heard. */
