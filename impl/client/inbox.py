@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -88,16 +89,19 @@ class Inbox:
         self._reading = False
         self._patient: set[str] = set()
         self._errands = Errands(self._pull, _AT_ONCE)
+        self._looks = Errands(self._look, _AT_ONCE)
 
     async def __aenter__(self) -> Self:
         """Ready to read history."""
         await self._errands.__aenter__()
+        await self._looks.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Read no more."""
+        await self._looks.__aexit__(kind, error, traceback)
         await self._errands.__aexit__(kind, error, traceback)
 
     def cursors(self) -> Sequence[Cursor]:
@@ -149,10 +153,12 @@ class Inbox:
         if self._outlet.space <= 0:
             feed.reached(position_of(message))
         else:
-            if self._begins(message):
+            if message.seq == 1 or _joins(message, self._me):
                 self._give(name, feed.begin(Position(message.epoch, message.seq - 1)))
             self._give(name, feed.receive(message))
         self._fill_later(name)
+        if _joins(message, self._me):
+            self._looks.need(name)
 
     def progress(self, progress: Progress) -> None:
         """Members have come further, or the database has."""
@@ -225,9 +231,10 @@ class Inbox:
         if self.follower is not None and (position := self._feeds[name].position):
             self.follower.reached(name, position, 0)
 
-    def _begins(self, message: Message) -> bool:
-        """Whether the user's view of a conversation begins with an event."""
-        return message.seq == 1 or _joins(message, self._me)
+    async def _look(self, name: str) -> None:
+        """Ask where the view of who has come begins: the room's policy says that, not the event."""
+        with contextlib.suppress(Error):  # the next session says it too
+            self.note(await self.page(name, page_size=1))
 
     def _fill_later(self, name: str) -> None:
         if self._reading and self._feeds[name].behind and name not in self._patient:

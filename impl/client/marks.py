@@ -29,8 +29,6 @@ class Marks:
     durable_seq: int = 0
     peer_delivered_seq: int = 0
     peer_read_seq: int = 0
-    own_seq: int = 0
-    """The last own message."""
 
     @property
     def unread_count(self) -> int:
@@ -57,12 +55,10 @@ class Marks:
         return self._move(head.seq, head.read_seq, head.durable_seq, delivered, head.peer_read_seq)
 
     def note_message(self, message: Message) -> Moved:
-        """An event has its number: who sends has read what was before."""
-        own = message.sender_id == self.me
-        if own:
-            self.own_seq = max(self.own_seq, message.seq)
-        read = message.seq if own else 0
-        peer_read = message.seq if message.sender_id == self.peer and not own else 0
+        """An event has its number: who sends a message has read what was before, who changes a room has not."""
+        author = 0 if message.HasField("room") else message.sender_id
+        read = message.seq if author == self.me else 0
+        peer_read = message.seq if self.between_two and author == self.peer else 0
         return self._move(message.seq, read, 0, peer_read, peer_read)
 
     def note_progress(self, progress: Progress) -> Moved:

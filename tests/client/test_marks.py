@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from im.logic.v1.message_pb2 import Head, Message
+from im.logic.v1.room_pb2 import RoomEvent
 from im.logic.v1.rung_pb2 import ACCEPTED, DELIVERED, DURABLE, READ, Progress, Rung
 
 from impl.client.addresses import peer_of, private_conversation, request_to, room_conversation, room_of
@@ -35,6 +36,12 @@ def test_who_sends_has_read_what_was_before() -> None:
     assert marks.note_message(Message(seq=3, sender_id=PEER)).rungs == ((DELIVERED, 3), (READ, 3))
     assert marks.note_message(Message(seq=4, sender_id=ME)).read
     assert (marks.unread_count, marks.rung(3), marks.rung(4)) == (0, READ, ACCEPTED)
+
+
+def test_who_changes_a_room_has_not_read_what_was_before() -> None:
+    marks = Marks(ME, None)
+    assert not marks.note_message(Message(seq=3, sender_id=ME, room=RoomEvent())).read
+    assert marks.unread_count == 3
 
 
 def test_rungs_of_own_messages_follow_the_marks_of_the_other() -> None:

@@ -148,6 +148,7 @@ async def test_who_joins_a_room_that_shows_everything_begins_with_the_own_coming
         await bob.messenger.send(room.conversation_id, "hello")
         await bob.until(room.conversation_id, 6)
         assert [m.seq for m in bob.shown[room.conversation_id]] == [5, 6]
+        assert bob.messenger.unread_count(room.conversation_id) == 0
         assert [m.seq for m in await history(bob.messenger, room.conversation_id)] == [1, 2, 3, 4, 5, 6]
 
 
