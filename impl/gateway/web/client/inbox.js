@@ -38,7 +38,9 @@ export class Inbox {
     this.#client = client;
     this.#told = told;
     this.#puller = new Puller(client.messageService, { catchUp, told: this.#pulled });
-    for (const cursor of cursors) this.#feeds.set(cursor.conversationId, new Feed(positionOf(cursor)));
+    for (const cursor of cursors ?? []) this.#feeds.set(cursor.conversationId, new Feed(positionOf(cursor)));
+    // Who has cursors has seen where everything began.
+    if (cursors) this.#whole = cursors.length < MOST_HEADS;
   }
 
   stop() {
@@ -52,8 +54,12 @@ export class Inbox {
     return this.conversations.get(id);
   }
 
-  /** Where every conversation stands: `{ conversationId, epoch, seq }`. */
+  /** Where every conversation stands, `{ conversationId, epoch, seq }`; null before the first session has begun. */
   get cursors() {
+    return this.#whole === null ? null : this.#positions;
+  }
+
+  get #positions() {
     const known = [...this.#feeds].filter(([, feed]) => feed.cursor !== null);
     return known.map(([conversationId, { cursor }]) => ({ conversationId, ...inJson(cursor) }));
   }
@@ -61,7 +67,7 @@ export class Inbox {
   /** The cursors of the next hello: of the conversations that go on, the latest if there are too many. */
   get helloCursors() {
     const recency = (id) => Date.parse(this.conversations.get(id)?.lastMessage?.createdAt ?? 0) || 0;
-    const stays = this.cursors.filter(({ conversationId: id }) => !this.conversation(id).left);
+    const stays = this.#positions.filter(({ conversationId: id }) => !this.conversation(id).left);
     stays.sort((left, right) => recency(right.conversationId) - recency(left.conversationId));
     return stays.slice(0, MOST_HEADS);
   }

@@ -102,8 +102,8 @@ export interface MessengerOptions {
   account: Account;
   /** Where the outbox is kept; localStorage unless told. */
   storage?: TextStorage;
-  /** Where conversations go on; others begin where they are when the first session begins. */
-  cursors?: Cursor[];
+  /** Where conversations go on; without it they begin where they are when the first session begins. */
+  cursors?: Cursor[] | null;
   /** Most that is read of what was missed in a conversation; everything unless told. */
   catchUp?: number;
   WebSocket?: typeof WebSocket;
@@ -136,8 +136,8 @@ export class Messenger extends EventTarget {
   readonly state: ConnectionState;
   /** By id. */
   readonly conversations: Map<string, Overview>;
-  /** Where every conversation stands, for the messenger of a later time. */
-  readonly cursors: Cursor[];
+  /** Where every conversation stands, for the messenger of a later time; null before the first session has begun. */
+  readonly cursors: Cursor[] | null;
   /** Opens the session and keeps it open until `stop`, or until the login or the service ends it. */
   start(): void;
   /** Ends the session for good. What waits to be sent is sent by the next messenger of the user. */

@@ -12,6 +12,9 @@ import { privateId, targetOf } from "./overview.js";
 import { Sender } from "./sender.js";
 import { Tabs } from "./tabs.js";
 
+/** How long a server may take to send what was missed, before it is asked for. */
+const RESUME_PATIENCE_MS = 15_000;
+
 /** How often the storage of accepted messages is asked about of which nobody has heard. */
 const DURABLE_PATIENCE_MS = 30_000;
 
@@ -27,17 +30,18 @@ export class Messenger extends EventTarget {
   #token = null;
   #renewing = false;
   #sweep = null;
+  #resuming = null;
   #ended = new AbortController();
 
   /** "closed", "connecting", "catching up", "live" or "waiting". */
   state = "closed";
 
   /**
-   * `account` is logged in. `cursors` says where conversations go on, as `cursors` did before; others begin where
-   * they are when the first session begins. `catchUp` is the most that is read of what was missed in a conversation:
+   * `account` is logged in. `cursors` says where conversations go on, and is what `cursors` was before; without
+   * it conversations begin where they are when the first session begins. `catchUp` is the most that is read of what was missed in a conversation:
    * if it is more, the event "skipped" tells of it, and the newest messages follow.
    */
-  constructor({ account, storage = globalThis.localStorage, cursors = [], catchUp = Infinity, WebSocket }) {
+  constructor({ account, storage = globalThis.localStorage, cursors = null, catchUp = Infinity, WebSocket }) {
     super();
     this.userId = account.userId;
     this.client = account.client;
@@ -73,7 +77,10 @@ export class Messenger extends EventTarget {
     return this.#inbox.conversations;
   }
 
-  /** Where every conversation stands, for the messenger of a later time: `{ conversationId, epoch, seq }`. */
+  /**
+   * Where every conversation stands, for the messenger of a later time: `{ conversationId, epoch, seq }`. Null before
+   * the first session has begun.
+   */
   get cursors() {
     return this.#inbox.cursors;
   }
@@ -166,13 +173,16 @@ export class Messenger extends EventTarget {
 
   #welcome(heads) {
     this.#inbox.welcome(heads);
+    clearTimeout(this.#resuming);
+    this.#resuming = setTimeout(() => this.#resumed(), RESUME_PATIENCE_MS);
     this.#sender.resume();
     this.#marks.resume();
   }
 
   #resumed() {
+    clearTimeout(this.#resuming);
     this.#inbox.resumed();
-    this.#become("live");
+    if (this.state === "catching up") this.#become("live");
   }
 
   #progressed(progress) {
@@ -196,6 +206,7 @@ export class Messenger extends EventTarget {
     if (this.#ended.signal.aborted) return;
     this.#ended.abort();
     clearInterval(this.#sweep);
+    clearTimeout(this.#resuming);
     this.#tabs.leave();
     this.#inbox.stop();
     this.#marks.stop();
