@@ -7,7 +7,7 @@ import json
 import logging
 from dataclasses import dataclass
 
-from im.errors.v1.reason_errors import MEMBER_NOT_FOUND, ROOM_NOT_FOUND, TOO_MANY_ROOMS
+from im.errors.v1.reason_errors import MEMBER_NOT_FOUND, ROOM_FULL, ROOM_NOT_FOUND, TOO_MANY_ROOMS
 from im.logic.v1.room_pb2 import Member, Room, RoomSettings
 from im.logic.v1.room_service_pb2 import (
     AddMemberRequest,
@@ -87,9 +87,7 @@ class RoomDirectory:
 
     async def get_room(self, request: GetRoomRequest, context: Context) -> GetRoomResponse:
         """The room."""
-        state, membership = await self._seat(caller_id(context), request.room_id)
-        require(Action.LOOK, standing_of(membership, state))
-        return GetRoomResponse(room=room_message(request.room_id, state, membership))
+        return GetRoomResponse(room=await self._shown(caller_id(context), request.room_id))
 
     async def update_room(self, request: UpdateRoomRequest, context: Context) -> UpdateRoomResponse:
         """Changes what is not so already; a request that changes nothing takes no number."""
@@ -142,6 +140,8 @@ class RoomDirectory:
     async def _create(self, cause: Cause, settings: RoomSettings, members: tuple[int, ...]) -> None:
         change = cause.creates(settings, members)
         everybody = (cause.actor_id, *members)
+        if len(everybody) > self._limits.members_of_room:
+            raise Error(ROOM_FULL, "the room would have more members than it may have")
         await self._accounts.require(everybody)
         for user_id in everybody:
             if not await self._has_place(user_id, change.conversation_id):
@@ -189,7 +189,10 @@ class RoomDirectory:
         return view.room, view.membership
 
     async def _shown(self, user_id: int, room_id: int) -> Room:
-        return room_message(room_id, *await self._seat(user_id, room_id))
+        """The room, if the user may see it. Error ROOM_NOT_FOUND, NOT_A_MEMBER."""
+        state, membership = await self._seat(user_id, room_id)
+        require(Action.LOOK, standing_of(membership, state))
+        return room_message(room_id, state, membership)
 
     async def _member(self, changed: Changed) -> Member:
         if changed.target is None:

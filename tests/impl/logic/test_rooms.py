@@ -101,6 +101,15 @@ async def test_the_same_creation_again_gives_the_same_room(tier: Tier, ada: int,
     assert len({room_id, *(answer.room.id for answer in nameless)}) == 3
 
 
+async def test_a_creation_repeated_by_who_was_removed_since_shows_nothing(
+    tier: Tier, ada: int, bo: int
+) -> None:
+    room = await calls.create(tier, ada, bo, client_request_id="x")
+    await calls.appoint(tier, ada, room, bo, ROLE_OWNER)
+    await calls.remove(tier, bo, room, ada)
+    await refused(NOT_A_MEMBER, calls.create(tier, ada, bo, client_request_id="x"))
+
+
 async def test_a_creation_that_died_half_way_is_finished_by_its_repetition(tier: Tier, ada: int) -> None:
     request = CreateRoomRequest(client_request_id="x", name="r")
     reserved = await tier.conversations.reserve_room(ada, "x", 4711, _digest(first_settings(request), ()))
@@ -198,6 +207,7 @@ async def test_what_is_no_room_is_said_to_be_none(tier: Tier, ada: int, bo: int)
 
 async def test_a_room_does_not_take_more_than_it_may_have(tier: Tier, ada: int, bo: int, cy: int) -> None:
     small = narrow(tier, members=2)
+    await refused(ROOM_FULL, calls.create(small, ada, bo, cy))
     room = await calls.create(small, ada, bo, is_open=True)
     await refused(ROOM_FULL, calls.add(small, ada, room, cy))
     await refused(ROOM_FULL, calls.add(small, cy, room, cy))
