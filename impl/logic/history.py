@@ -64,6 +64,12 @@ class Page:
     """Last position of the conversation; None if it cannot be known now."""
     more: bool
 
+    @property
+    def newest(self) -> int:
+        """The highest number that the page tells of."""
+        _, seq = max([self.head or NOWHERE, *map(place_of, self.events)])
+        return seq
+
 
 def merged(hot: Iterable[bytes], cold: Iterable[bytes], window: Window) -> list[ConversationEvent]:
     """Events of both sources within the window, ascending; what both have is as the database says."""

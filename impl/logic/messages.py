@@ -22,13 +22,13 @@ from codegen.runtime.errors import Error
 from impl.logic.access import Access
 from impl.logic.accounts import Accounts, caller_id
 from impl.logic.durability import Durability
-from impl.logic.history import History, Window
+from impl.logic.history import History, Page, Window
 from impl.logic.ids import created_ms_of
 from impl.logic.views import end_of, first_of, head_of, rung_of
 from impl.logic.workers import Ids
 from impl.storage.conversations import Conversations, Send
 from impl.storage.envelope import message_of, payload_hash, private_id, private_members, room_conversation
-from impl.storage.membership import FIRST_SEQ
+from impl.storage.membership import FIRST_SEQ, Overview, may_read
 from impl.storage.messages import Messages
 
 PAGE_SIZE: Final = 50
@@ -79,11 +79,16 @@ class MessageDesk:
 
     async def list_messages(self, request: ListMessagesRequest, context: Context) -> ListMessagesResponse:
         """A part of what the caller may read of a conversation."""
-        view = await self._access.of_reader(caller_id(context), request.conversation_id)
+        user_id, name = caller_id(context), request.conversation_id
+        view = await self._access.of_reader(user_id, name)
         window = _window(request)
         if view is not None:
             window = window.within(first_of(view), end_of(view))
-        page = await self._history.page(request.conversation_id, window)
+        page = await self._history.page(name, window)
+        if view is not None and view.room is not None and page.newest > view.seq:
+            # Among what was accepted since the first look may be that the caller was removed.
+            view = await self._access.of_reader(user_id, name)
+            page = _readable(page, view)
         response = ListMessagesResponse(messages=map(message_of, page.events), more=page.more)
         if view is not None and page.head is not None:
             epoch, seq = page.head
@@ -166,6 +171,14 @@ def _send(event: ConversationEvent) -> Send:
         created_ms=created_ms_of(event.id),
         event=event.SerializeToString(),
     )
+
+
+def _readable(page: Page, view: Overview | None) -> Page:
+    """What is left of a page for somebody who is or was a member now."""
+    if view is None or view.membership is None:
+        return replace(page, events=())
+    stay, room = view.membership, view.room
+    return replace(page, events=tuple(event for event in page.events if may_read(stay, room, event.seq)))
 
 
 def _window(request: ListMessagesRequest) -> Window:

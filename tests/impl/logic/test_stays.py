@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 
 import pytest
@@ -152,3 +153,22 @@ def test_a_window_of_a_stay_holds_what_lies_in_both() -> None:
             assert window.holds(seq) == (asked.holds(seq) and may)
         if window.is_empty:
             assert not any(window.holds(seq) for seq in range(200))
+
+
+async def test_who_reads_while_they_are_removed_sees_nothing_that_follows(
+    tier: Tier, ada: int, bo: int
+) -> None:
+    room = await calls.create(tier, ada, bo)
+
+    async def removal() -> None:
+        await calls.remove(tier, ada, room, bo)
+        await calls.say(tier, ada, room)
+
+    async def glance() -> tuple[int, int]:
+        page = await calls.read(tier, bo, room_conversation(room))
+        return page.messages[-1].seq, page.head.seq
+
+    removing = asyncio.create_task(removal())
+    glances = await asyncio.gather(*(glance() for _ in range(30)))
+    await removing
+    assert set(itertools.chain.from_iterable(glances)) <= {1, 2}
