@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from im.errors.v1.reason_errors import MEMBER_NOT_FOUND, ROOM_FULL, ROOM_NOT_FOUND, TOO_MANY_ROOMS
@@ -143,9 +144,8 @@ class RoomDirectory:
         if len(everybody) > self._limits.members_of_room:
             raise Error(ROOM_FULL, "the room would have more members than it may have")
         await self._accounts.require(everybody)
-        for user_id in everybody:
-            if not await self._has_place(user_id, change.conversation_id):
-                raise _too_many_rooms(user_id)
+        if crowded := await self._without_place(everybody, change.conversation_id):
+            raise _too_many_rooms(crowded)
         await self._conversations.change(change)
         await self._conversations.update_rooms(
             [(user_id, change.conversation_id) for user_id in everybody], []
@@ -163,19 +163,26 @@ class RoomDirectory:
 
     async def _require_place(self, action: Action, actor_id: int, user_id: int, room_id: int) -> None:
         """Error TOO_MANY_ROOMS if the user could be let in but for that."""
-        if not await self._has_place(user_id, room_conversation(room_id)):
+        if await self._without_place([user_id], room_conversation(room_id)):
             state, membership = await self._seat(actor_id, room_id)
             require(action, standing_of(membership, state), standing_of(None, state))
             raise _too_many_rooms(user_id)
 
-    async def _has_place(self, user_id: int, conversation_id: str) -> bool:
-        """Whether the user may be in one more room, or is in this one."""
+    async def _without_place(self, user_ids: Sequence[int], conversation_id: str) -> int | None:
+        """One of the users who is in as many rooms as one may be, and not in this one; None if nobody is."""
+        counts = await self._conversations.room_counts(user_ids)
+        for user_id, most in counts.items():
+            if most >= self._limits.rooms_of_user and await self._is_full(user_id, conversation_id):
+                return user_id
+        return None
+
+    async def _is_full(self, user_id: int, conversation_id: str) -> bool:
         rooms = await self._conversations.rooms_of(user_id)
-        if len(rooms) < self._limits.rooms_of_user or conversation_id in rooms:
-            return True
+        if conversation_id in rooms:
+            return False
         views = await self._conversations.overview(user_id, rooms)
         present = [view for view in views.values() if view.membership and view.membership.present]
-        return len(present) < self._limits.rooms_of_user
+        return len(present) >= self._limits.rooms_of_user
 
     async def _overview(self, user_id: int, room_id: int) -> Overview | None:
         conversation_id = room_conversation(room_id)

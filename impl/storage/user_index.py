@@ -72,6 +72,16 @@ class UserIndex:
             found: Any = await self._redis.smembers(rooms(user_id))
         return sorted(conversation.decode() for conversation in found)
 
+    async def room_counts(self, user_ids: Sequence[int]) -> dict[int, int]:
+        """How many conversations `rooms_of` gives for each user."""
+        users = list(dict.fromkeys(user_ids))
+        pipeline = self._redis.pipeline(transaction=False)
+        for user in users:
+            pipeline.scard(rooms(user))
+        with translated():
+            found: list[int] = await pipeline.execute() if users else []
+        return dict(zip(users, found, strict=True))
+
     async def add_room(self, user_id: int, conversation_id: str) -> None:
         """Notes that the user may be a member of a room."""
         await self.update_rooms([(user_id, conversation_id)], [])

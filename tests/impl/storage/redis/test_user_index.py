@@ -43,6 +43,8 @@ async def test_rooms_of_a_user_are_those_they_came_to_and_did_not_leave(index: U
     await index.update_rooms([], [])
     assert await index.rooms_of(1) == ["room.1", "room.3"]
     assert await index.rooms_of(2) == []
+    assert await index.room_counts([2, 1, 1]) == {2: 0, 1: 2}
+    assert await index.room_counts([]) == {}
 
 
 async def test_a_room_is_large_while_it_has_many_members(index: UserIndex) -> None:
