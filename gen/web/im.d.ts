@@ -154,7 +154,10 @@ export class MessageService {
  */
 export class RoomService {
   constructor(channel: HttpChannel);
-  /** Creates a room that the caller owns. Errors: USER_NOT_FOUND, CLIENT_REQUEST_ID_REUSED, TOO_MANY_ROOMS. */
+  /**
+   * Creates a room that the caller owns. Errors: USER_NOT_FOUND, CLIENT_REQUEST_ID_REUSED, TOO_MANY_ROOMS, ROOM_FULL;
+   * NOT_A_MEMBER if it is repeated by who may not see the room any more.
+   */
   createRoom(request: CreateRoomRequest, options?: CallOptions): Promise<CreateRoomResponse>;
   /** The room, for its members; of an open one for everybody. Errors: NOT_A_MEMBER. */
   getRoom(request: GetRoomRequest, options?: CallOptions): Promise<GetRoomResponse>;

@@ -235,7 +235,10 @@ export class RoomService {
     this.#channel = channel;
   }
 
-  /** Creates a room that the caller owns. Errors: USER_NOT_FOUND, CLIENT_REQUEST_ID_REUSED, TOO_MANY_ROOMS. */
+  /**
+   * Creates a room that the caller owns. Errors: USER_NOT_FOUND, CLIENT_REQUEST_ID_REUSED, TOO_MANY_ROOMS, ROOM_FULL;
+   * NOT_A_MEMBER if it is repeated by who may not see the room any more.
+   */
   createRoom(request, options) {
     const route = { verb: "POST", path: "/v1/rooms", body: "*", auth: true, deadlineMs: 10000 };
     return this.#channel.call(route, request, options);

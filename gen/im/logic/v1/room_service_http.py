@@ -81,7 +81,8 @@ class RoomServiceHttp:
         options: HttpOptions = NO_OPTIONS,
     ) -> room_service_pb2.CreateRoomResponse:
         """Creates a room that the caller owns. Errors: USER_NOT_FOUND, CLIENT_REQUEST_ID_REUSED,
-        TOO_MANY_ROOMS.
+        TOO_MANY_ROOMS, ROOM_FULL;
+        NOT_A_MEMBER if it is repeated by who may not see the room any more.
         """
         return await self._channel.unary(
             ROOM_SERVICE_HTTP[0],

@@ -83,7 +83,8 @@ class RoomServiceServicer:
     """
 
     def CreateRoom(self, request, context):
-        """Creates a room that the caller owns. Errors: USER_NOT_FOUND, CLIENT_REQUEST_ID_REUSED, TOO_MANY_ROOMS.
+        """Creates a room that the caller owns. Errors: USER_NOT_FOUND, CLIENT_REQUEST_ID_REUSED, TOO_MANY_ROOMS, ROOM_FULL;
+        NOT_A_MEMBER if it is repeated by who may not see the room any more.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

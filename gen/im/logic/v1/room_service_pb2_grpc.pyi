@@ -38,7 +38,9 @@ class RoomServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RoomServiceAsyncStub: ...
     CreateRoom: _grpc.UnaryUnaryMultiCallable[_room_service_pb2.CreateRoomRequest, _room_service_pb2.CreateRoomResponse]
-    """Creates a room that the caller owns. Errors: USER_NOT_FOUND, CLIENT_REQUEST_ID_REUSED, TOO_MANY_ROOMS."""
+    """Creates a room that the caller owns. Errors: USER_NOT_FOUND, CLIENT_REQUEST_ID_REUSED, TOO_MANY_ROOMS, ROOM_FULL;
+    NOT_A_MEMBER if it is repeated by who may not see the room any more.
+    """
     GetRoom: _grpc.UnaryUnaryMultiCallable[_room_service_pb2.GetRoomRequest, _room_service_pb2.GetRoomResponse]
     """The room, for its members; of an open one for everybody. Errors: NOT_A_MEMBER."""
     UpdateRoom: _grpc.UnaryUnaryMultiCallable[_room_service_pb2.UpdateRoomRequest, _room_service_pb2.UpdateRoomResponse]
@@ -68,7 +70,9 @@ class RoomServiceAsyncStub(RoomServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateRoom: _aio.UnaryUnaryMultiCallable[_room_service_pb2.CreateRoomRequest, _room_service_pb2.CreateRoomResponse]  # type: ignore[assignment]
-    """Creates a room that the caller owns. Errors: USER_NOT_FOUND, CLIENT_REQUEST_ID_REUSED, TOO_MANY_ROOMS."""
+    """Creates a room that the caller owns. Errors: USER_NOT_FOUND, CLIENT_REQUEST_ID_REUSED, TOO_MANY_ROOMS, ROOM_FULL;
+    NOT_A_MEMBER if it is repeated by who may not see the room any more.
+    """
     GetRoom: _aio.UnaryUnaryMultiCallable[_room_service_pb2.GetRoomRequest, _room_service_pb2.GetRoomResponse]  # type: ignore[assignment]
     """The room, for its members; of an open one for everybody. Errors: NOT_A_MEMBER."""
     UpdateRoom: _aio.UnaryUnaryMultiCallable[_room_service_pb2.UpdateRoomRequest, _room_service_pb2.UpdateRoomResponse]  # type: ignore[assignment]
@@ -101,7 +105,9 @@ class RoomServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _room_service_pb2.CreateRoomRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_room_service_pb2.CreateRoomResponse, _abc.Awaitable[_room_service_pb2.CreateRoomResponse]]:
-        """Creates a room that the caller owns. Errors: USER_NOT_FOUND, CLIENT_REQUEST_ID_REUSED, TOO_MANY_ROOMS."""
+        """Creates a room that the caller owns. Errors: USER_NOT_FOUND, CLIENT_REQUEST_ID_REUSED, TOO_MANY_ROOMS, ROOM_FULL;
+        NOT_A_MEMBER if it is repeated by who may not see the room any more.
+        """
 
     @_abc_1.abstractmethod
     def GetRoom(

@@ -102,7 +102,8 @@ class RoomService(Protocol):
         context: Context,
     ) -> room_service_pb2.CreateRoomResponse:
         """Creates a room that the caller owns. Errors: USER_NOT_FOUND, CLIENT_REQUEST_ID_REUSED,
-        TOO_MANY_ROOMS.
+        TOO_MANY_ROOMS, ROOM_FULL;
+        NOT_A_MEMBER if it is repeated by who may not see the room any more.
         """
         ...
 
