@@ -13,7 +13,7 @@ from playwright.async_api import Browser, BrowserContext, Locator, Page, Viewpor
 PASSWORD: Final = "correct horse battery"
 PATIENCE_MS: Final = 20_000
 RESTART_PATIENCE_MS: Final = 60_000
-SIZE: Final = ViewportSize(width=1180, height=720)
+SIZE: Final = ViewportSize(width=1240, height=720)
 
 _names: set[str] = set()
 

@@ -6,5 +6,5 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`pytest tests/end_to_end/test_page.py --screenshot docs/screenshot.png` writes the README's picture."""
+    """`pytest tests/end_to_end/test_page_rooms.py --screenshot PATH` writes the picture of the README."""
     parser.addoption("--screenshot", metavar="PATH", help="write a picture of the page here")

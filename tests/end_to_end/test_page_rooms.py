@@ -9,13 +9,18 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from tests.browser import chromium
-from tests.end_to_end.browsing import Device, newcomer
+from tests.end_to_end.browsing import SIZE, Device, newcomer
 from tests.system import System
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
 OPEN = "Everybody with the link"
 ALL = "Everything that was ever said"
+RENAME = """async (displayName) => {
+    const { Account } = await import("/client/index.js");
+    const account = new Account();
+    account.rename((await account.client.userService.updateMe({ displayName })).user);
+}"""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -36,7 +41,9 @@ async def grace(browser: Browser, system: System) -> AsyncIterator[Device]:
         yield device
 
 
-async def test_a_room_is_made_with_its_first_members_and_they_talk(ada: Device, grace: Device) -> None:
+async def test_a_room_is_made_with_its_first_members_and_they_talk(
+    ada: Device, grace: Device, request: pytest.FixtureRequest
+) -> None:
     await ada.create_room("Relay repair", grace.name)
     await ada.say("Welcome")
     await grace.has_unread("Relay repair", 2)
@@ -49,6 +56,45 @@ async def test_a_room_is_made_with_its_first_members_and_they_talk(ada: Device, 
         await device.page.reload()
         await device.sees("Welcome", "Thanks")
     await ada.reaches("Welcome", "stored")
+    if path := request.config.getoption("--screenshot", None):
+        await photograph(ada, grace, path)
+
+
+async def photograph(ada: Device, grace: Device, path: str) -> None:
+    """The picture in the README."""
+    browser, url = ada.page.context.browser, ada.page.url.partition("#")[0]
+    assert browser is not None
+    crowd = {
+        "margaret": "The lander accepts the new program.",
+        "linus": "Just a hobby, won't be big and professional.",
+        "barbara": "Substitute it and see whether anything breaks.",
+    }
+    for device, name in ((ada, "Ada Lovelace"), (grace, "Grace Hopper")):
+        await device.page.evaluate(RENAME, name)
+        await device.page.reload()
+    link = await grace.create_room("Mark II", ada.name, join=OPEN)
+    for name, text in crowd.items():
+        async with newcomer(browser, url, name) as person:
+            await person.find(ada.name)
+            await expect(person.title).to_have_text("Ada Lovelace")
+            await person.say(text)
+            await person.sees(text)
+            await person.find(link)
+            await person.page.get_by_role("button", name="Join room").click()
+            await expect(person.lines.last).to_have_text("You joined.")
+    await ada.choose("linus")
+    await ada.choose("Mark II")
+    await ada.say("Have you seen the moth in the relay?")
+    await grace.say("It is in the logbook now. First actual case of a bug being found.")
+    await ada.say("Then the machine runs again?")
+    await grace.say("It does. I keep the moth, though.")
+    await ada.say("Tape it to the page. Nobody will believe us otherwise.")
+    await expect(ada.messages).to_have_count(5)
+    await ada.reaches("Tape it", "stored")
+    await ada.show_details()
+    await expect(ada.details.locator(".members li")).to_have_count(5)
+    await ada.page.mouse.move(SIZE["width"] / 2, 120)
+    await ada.page.screenshot(path=path)
 
 
 @pytest.mark.parametrize("history", ["", ALL])
@@ -127,7 +173,7 @@ async def test_who_is_removed_sees_it_and_nothing_after_it(ada: Device, grace: D
     await expect(grace.page.locator("#visit-error")).to_be_visible()
 
 
-async def test_who_was_removed_while_away_learns_of_it_when_they_come_back(
+async def test_who_was_removed_while_away_learns_of_it_and_what_they_wrote_is_not_sent(
     ada: Device, grace: Device, system: System
 ) -> None:
     await ada.create_room("Night shift", grace.name)
@@ -139,8 +185,14 @@ async def test_who_was_removed_while_away_learns_of_it_when_they_come_back(
     await details.get_by_role("button", name=f"Remove {grace.name}").click()
     await ada.page.get_by_role("alertdialog").get_by_role("button", name="Remove").click()
     await expect(ada.lines.last).to_have_text(f"You removed {grace.name}.")
+    await grace.say("too late")
+    await grace.reaches("too late", "waiting to be sent")
     await grace.page.unroute("**/v1/connection")
     await expect(grace.lines.last).to_have_text(f"{ada.name} removed you.", timeout=60_000)
+    await grace.reaches("too late", "not sent")
+    await expect(grace.page.locator(".failure")).to_contain_text("You are not a member of this conversation.")
+    await grace.page.get_by_role("button", name="Discard").click()
+    await grace.sees()
     await grace.page.keyboard.press("Escape")
     await expect(grace.listed("Night shift")).to_be_hidden()
 

@@ -179,7 +179,9 @@ class App {
     try {
       const conversation = await this.#messenger.look(id);
       this.#side.list([conversation]);
-      if (location.hash.slice(1) === id) this.#show(conversation);
+      if (location.hash.slice(1) !== id) return;
+      if (conversation.left) this.#visit(id);
+      else this.#show(conversation);
     } catch (error) {
       if (!(error instanceof RpcError)) throw error;
       if (location.hash.slice(1) !== id) return;

@@ -1,8 +1,12 @@
 // Where somebody writes. What is not sent yet stays with its conversation.
 
-import { element } from "./dom.js";
+import { element, setText } from "./dom.js";
+import { sentence } from "./sentences.js";
 
 const MOST_ROWS = 8;
+
+/** As much as the service takes of a message. */
+const MOST_BYTES = 16_384;
 
 /** The form below a conversation; `send(text)` is called with what was written. */
 export class Composer {
@@ -30,7 +34,9 @@ export class Composer {
     event.preventDefault();
     const text = element("text").value.trim();
     element("text").focus();
-    if (!text) return;
+    const tooLong = new TextEncoder().encode(text).length > MOST_BYTES;
+    setText(element("pane-error"), tooLong ? sentence({ reason: "VALIDATION_FAILED", message: "text:" }) : "");
+    if (!text || tooLong) return;
     element("text").value = "";
     this.#typed();
     this.#send(text);

@@ -413,7 +413,7 @@ async def test_a_room_follows_from_what_happens_in_it(page: Page) -> None:
 
 async def test_who_comes_back_begins_again(page: Page) -> None:
     script = """
-        const told = { name: "a", memberCount: "1", history: "HISTORY_POLICY_SINCE_JOIN" };
+        const told = { name: "a", role: "ROLE_MEMBER", history: "HISTORY_POLICY_SINCE_JOIN" };
         room.describe({ head: head(9), room: told });
         room.happened(from("1", 10, { room: { left: { userId: "1" } } }));
         room.happened(from("2", 20, { room: { joined: { userId: "1", role: "ROLE_MEMBER" } } }));

@@ -5,6 +5,9 @@ import { START, highest, isAfter, positionOf } from "./position.js";
 
 const RUNGS = Object.freeze({ ACCEPTED: "ACCEPTED", DURABLE: "DURABLE", DELIVERED: "DELIVERED", READ: "READ" });
 
+/** What somebody is in a room in which they are no member. */
+const NO_ROLE = "ROLE_UNSPECIFIED";
+
 /** One conversation of the user `me`. */
 export class Overview {
   #me;
@@ -57,9 +60,9 @@ export class Overview {
   describe({ user, room, head, lastMessage }) {
     this.user = user ?? this.user;
     if (room) this.room = room;
+    this.left = Boolean(room) && (room.role ?? NO_ROLE) === NO_ROLE;
     if (head) this.reached(head);
     if (lastMessage && isLater(lastMessage, this.lastMessage)) this.lastMessage = lastMessage;
-    this.left = false;
   }
 
   /** Takes a head: what it says goes up only, but for where reading begins. */
@@ -119,7 +122,7 @@ export class Overview {
     if (joined) this.#count(1n);
     if (left) this.#count(-1n);
     if (joined && about(joined.userId)) this.#become(joined.role);
-    if (left && about(left.userId)) this.#become("ROLE_UNSPECIFIED");
+    if (left && about(left.userId)) this.#become(NO_ROLE);
     if (role && about(role.userId)) this.#become(role.role);
     if (owner && about(owner.userId)) this.#become("ROLE_OWNER");
     if (owner && about(senderId)) this.#become("ROLE_ADMIN");
