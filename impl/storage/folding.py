@@ -135,6 +135,9 @@ class Members:
         if row is not None:
             begin = {"role": role, "joined_seq": event.seq, "left_seq": None, "changed_seq": event.seq}
             self._put(MembershipValues(**{**row, **begin}))  # type: ignore[typeddict-item]
+            # Nothing before is unread, nor is one's own coming.
+            read = event.seq if user_id == event.sender_id else event.seq - 1
+            self._mark(event.conversation_id, user_id, read, read)
 
     def _leave(self, event: ConversationEvent, user_id: int) -> None:
         row = self._older(event, user_id)

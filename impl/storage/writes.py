@@ -207,7 +207,7 @@ def _detail(change: RoomChange) -> dict[str, object]:
 
 
 def _founders(change: RoomChange) -> list[Membership]:
-    owner = Membership(change.actor_id, ROLE_OWNER, FIRST_SEQ)
+    owner = Membership(change.actor_id, ROLE_OWNER, FIRST_SEQ, delivered_seq=FIRST_SEQ, read_seq=FIRST_SEQ)
     others = {user for user in change.member_ids if user != change.actor_id}
     return [owner, *(Membership(user, joined_seq=FIRST_SEQ) for user in others)]
 

@@ -30,7 +30,7 @@ class Room:
     def __post_init__(self) -> None:
         seq = self._happens("created")
         for user in {self.owner, *self.first}:
-            self._enter(user, seq)
+            self._enter(user, seq, by=self.owner)
         self.roles[self.owner] = OWNER
 
     @property
@@ -56,7 +56,7 @@ class Room:
         elif self.roles[actor] == MEMBER:
             raise DeniedError("ROLE_REQUIRED")
         if target not in self.roles:
-            self._enter(target, self._happens("joined"))
+            self._enter(target, self._happens("joined"), by=actor)
 
     def remove(self, actor: int, target: int) -> None:
         """Removes the target, or leaves."""
@@ -123,8 +123,9 @@ class Room:
         first, last = self.stays[user][-1]
         return range(first, (last or self.head) + 1)
 
-    def _enter(self, user: int, seq: int) -> None:
+    def _enter(self, user: int, seq: int, *, by: int) -> None:
         self.roles[user] = MEMBER
+        self.marks[user] = seq if user == by else seq - 1
         self.stays.setdefault(user, []).append((seq, None))
 
     def _happens(self, what: str) -> int:

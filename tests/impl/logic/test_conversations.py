@@ -224,6 +224,25 @@ async def test_reading_moves_ahead_and_never_back(tier: Tier, ada: int, bo: int)
     assert (await calls.open_conversation(tier, ada, name)).unread_count == 0
 
 
+async def test_what_was_said_before_somebody_came_is_not_unread_for_them(
+    tier: Tier, ada: int, bo: int, cy: int
+) -> None:
+    room = await calls.create(tier, ada, is_open=True)
+    name = room_conversation(room)
+    assert (await calls.open_conversation(tier, ada, name)).unread_count == 0
+    await calls.update(tier, ada, room, history=HISTORY_POLICY_EVERYTHING)
+    for _ in range(3):
+        await calls.say(tier, ada, room)
+    await calls.add(tier, ada, room, bo)
+    await calls.add(tier, cy, room, cy)
+    for stored in (False, True):
+        if stored:
+            await settle(tier)
+            await forgotten(tier)
+        counts = [(await calls.open_conversation(tier, user, name)).unread_count for user in (ada, bo, cy)]
+        assert counts == [2, 2, 0]  # the coming of both, of both, of nobody
+
+
 async def test_in_a_room_everybody_reads_for_themselves_what_they_may_read(
     tier: Tier, ada: int, bo: int, cy: int
 ) -> None:

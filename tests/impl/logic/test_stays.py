@@ -115,10 +115,10 @@ async def test_a_head_says_where_reading_begins_and_how_far_it_has_come(
     epoch = (await tier.conversations.heads([name]))[name].epoch
     await settle(tier)
     former = (await calls.read(tier, cy, name)).head
-    assert former == Head(conversation_id=name, epoch=epoch, seq=9, first_seq=7, durable_seq=9)
+    assert former == Head(conversation_id=name, epoch=epoch, seq=9, first_seq=7, durable_seq=9, read_seq=6)
     await calls.add(tier, ada, room, cy)
     back = (await calls.read(tier, cy, name)).head
-    assert back == Head(conversation_id=name, epoch=epoch, seq=11, first_seq=11, durable_seq=10)
+    assert back == Head(conversation_id=name, epoch=epoch, seq=11, first_seq=11, durable_seq=10, read_seq=10)
     owner = (await calls.read(tier, ada, name)).head
     assert (owner.first_seq, owner.read_seq, owner.seq) == (1, 10, 11)
 

@@ -26,11 +26,12 @@ local refusals = {
 -- What a change does, given its number.
 local effects = {
   set = function(keys, change) set_room(keys, change.settings) end,
-  join = function(keys, change, seq, _, target)
-    target = target or {delivered = 0, read = 0}
-    target.role, target.joined, target.left = change.role, digits(seq), '0'
-    put(keys, change.target, target)
-    call('ZADD', keys.roster, target.joined, change.target)
+  join = function(keys, change, seq)
+    -- Nothing before is unread, nor is one's own coming.
+    local read = change.target == change.actor and seq or seq - 1
+    local joined = digits(seq)
+    put(keys, change.target, {role = change.role, joined = joined, left = '0', delivered = read, read = read})
+    call('ZADD', keys.roster, joined, change.target)
     count(keys)
   end,
   role = function(keys, change, _, _, target)

@@ -96,7 +96,7 @@ class Room:
     def create(self, owner: int, others: tuple[int, ...]) -> None:
         self.seq = 1
         self.members = {user: Membership(user, ROLE_MEMBER, 1) for user in (owner, *others)}
-        self.members[owner] = replace(self.members[owner], role=ROLE_OWNER)
+        self.members[owner] = Membership(owner, ROLE_OWNER, 1, None, 1, 1)
         self.recipients[1] = frozenset(self.present)
 
     def do(self, deed: Deed) -> tuple[object, ...]:
@@ -149,9 +149,9 @@ class Room:
         member = self.members.get(target, Membership(target))
         match deed.kind:
             case "join" | "add":
-                self.members[target] = replace(
-                    member, role=ROLE_MEMBER, joined_seq=self.seq + 1, left_seq=None
-                )
+                joined = self.seq + 1
+                read = joined if target == deed.actor else joined - 1
+                self.members[target] = Membership(target, ROLE_MEMBER, joined, None, read, read)
             case "leave" | "remove":
                 self.members[target] = replace(member, left_seq=self.seq + 2)
             case "raise" | "lower":

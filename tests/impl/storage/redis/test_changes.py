@@ -67,9 +67,10 @@ async def test_a_new_room_has_its_settings_its_owner_and_its_first_members(proce
     made = create(1, 5, 3)
     created = await process.conversations.change(made)
 
-    assert created == Changed(1, 1, Membership(1, ROLE_OWNER, joined_seq=1))
+    owner = Membership(1, ROLE_OWNER, joined_seq=1, delivered_seq=1, read_seq=1)
+    assert created == Changed(1, 1, owner)
     assert await members_of(process) == {
-        1: Membership(1, ROLE_OWNER, joined_seq=1),
+        1: owner,
         3: Membership(3, ROLE_MEMBER, joined_seq=1),
         5: Membership(5, ROLE_MEMBER, joined_seq=1),
     }
@@ -103,7 +104,7 @@ async def test_who_comes_begins_with_their_own_coming_and_who_goes_ends_with_the
 ) -> None:
     await process.conversations.change(create())
     joined = await process.conversations.change(join(1, 2))
-    assert joined == Changed(1, 2, Membership(2, ROLE_MEMBER, joined_seq=2))
+    assert joined == Changed(1, 2, Membership(2, ROLE_MEMBER, 2, None, 1, 1))
     await process.conversations.accept(send(ROOM, 2, members=()))
     left = await process.conversations.change(leave(2))
 
@@ -114,13 +115,23 @@ async def test_who_comes_begins_with_their_own_coming_and_who_goes_ends_with_the
     assert await count_of(process) == 1
 
 
-async def test_who_comes_back_begins_a_new_stay_and_keeps_their_marks(process: Process) -> None:
+async def test_who_is_added_has_all_but_their_coming_read_and_who_joins_that_too(process: Process) -> None:
+    await process.conversations.change(create(1))
+    for _ in range(3):
+        await process.conversations.accept(send(ROOM, 1, members=()))
+    added = await process.conversations.change(join(1, 2))
+    assert added == Changed(1, 5, Membership(2, ROLE_MEMBER, 5, None, 4, 4))
+    joined = await process.conversations.change(join(3))
+    assert joined == Changed(1, 6, Membership(3, ROLE_MEMBER, 6, None, 6, 6))
+
+
+async def test_who_comes_back_begins_a_new_stay_and_has_read_what_was_before(process: Process) -> None:
     await process.conversations.change(create(1, 2))
     await process.conversations.accept(send(ROOM, 2, members=()))
     await process.conversations.change(role(1, 2, ROLE_ADMIN))
     await process.conversations.change(leave(2))
     back = await process.conversations.change(join(1, 2))
-    assert back.target == Membership(2, ROLE_MEMBER, joined_seq=5, delivered_seq=2, read_seq=2)
+    assert back.target == Membership(2, ROLE_MEMBER, joined_seq=5, delivered_seq=4, read_seq=4)
 
 
 async def test_a_role_is_given_and_taken(process: Process) -> None:

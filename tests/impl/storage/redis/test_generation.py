@@ -272,7 +272,7 @@ async def test_a_change_whose_answer_was_lost_happens_once(world: World) -> None
             world.server.resume()
         assert refused.value.reason == reason_errors.DEPENDENCY_UNAVAILABLE
         again = await process.conversations.change(coming)
-        assert (again.seq, again.target) == (2, Membership(2, joined_seq=2))
+        assert (again.seq, again.target) == (2, Membership(2, joined_seq=2, delivered_seq=1, read_seq=1))
         events = [event.seq for _, event in await stream_of(process.redis, ROOM) if event.HasField("room")]
         assert events == [1, 2]
 

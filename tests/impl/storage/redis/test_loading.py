@@ -163,7 +163,8 @@ async def test_members_who_come_in_a_new_epoch_come_with_its_numbers(world: Worl
     await process.conversations.change(create())
     await renew(process)
     joined = await process.conversations.change(join(1, 2))
-    assert joined == Changed(2, 1 + SEQ_JUMP + 1, Membership(2, ROLE_MEMBER, 1 + SEQ_JUMP + 1))
+    first = 1 + SEQ_JUMP + 1
+    assert joined == Changed(2, first, Membership(2, ROLE_MEMBER, first, None, first - 1, first - 1))
     assert world.loads == 2
 
 
