@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from impl.storage.generation import Recovery
 from impl.storage.keys import ConversationKeys, keys_of, script
 from impl.storage.membership import Changed, Mark, Membership, Overview, RoomChange, RoomState, Stored
-from impl.storage.overviews import LoadMembership, Overviews
+from impl.storage.overviews import Overviews, StoredViews
 from impl.storage.redis_client import translated
 from impl.storage.rooms import Rooms, Size
 from impl.storage.sequencer import Load, Sequencer
@@ -25,11 +25,11 @@ __all__ = [
     "Accepted",
     "Conversations",
     "Load",
-    "LoadMembership",
     "Position",
     "Send",
     "Size",
     "Stored",
+    "StoredViews",
 ]
 
 TAIL_KEEPS: Final = 100
@@ -55,7 +55,7 @@ class Conversations(UserIndex):
         load: Load,
         recovery: Recovery | None = None,
         *,
-        load_membership: LoadMembership | None = None,
+        stored: StoredViews | None = None,
         patience: float = 5.0,
     ) -> None:
         """Takes its parts.
@@ -65,26 +65,28 @@ class Conversations(UserIndex):
             partitions: number of partitions of the deployment.
             load: reads a conversation from the database; None if it holds nothing of it.
             recovery: that of the client's connections; learns what was accepted.
-            load_membership: reads a user's present or last stay from the database; without it, who left a
-                room before Redis knew it counts as a stranger.
+            stored: reads many conversations from the database as one user sees them; without it, nothing is
+                seen but what Redis knows.
             patience: seconds for which a send waits for a Redis that is away.
         """
         super().__init__(redis)
         self._partitions = partitions
         self._sequencer = Sequencer(redis, partitions, load, recovery, patience=patience)
-        self._overviews = Overviews(redis, partitions, self._sequencer, load_membership or _no_membership)
+        self._overviews = Overviews(redis, partitions, self._sequencer, stored or _NothingStored())
         self._rooms = Rooms(redis, partitions, self._sequencer)
         self._persisted = redis.register_script(script("persisted"))
 
     async def __aenter__(self) -> Self:
         """Starts taking writes."""
         await self._sequencer.__aenter__()
+        await self._overviews.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Finishes what was begun."""
+        await self._overviews.__aexit__(kind, error, trace)
         await self._sequencer.__aexit__(kind, error, trace)
 
     async def accept(self, send: Send) -> Accepted:
@@ -125,8 +127,7 @@ class Conversations(UserIndex):
     ) -> dict[str, Overview]:
         """Conversations as a user sees them; those that nobody knows are left out.
 
-        Where Redis does not know a conversation, the database tells of it, but not its last event's id and
-        envelope.
+        Where Redis does not know a conversation, the database tells of it, but not its last event.
 
         Raises:
             Error: DEPENDENCY_UNAVAILABLE.
@@ -228,5 +229,11 @@ class Conversations(UserIndex):
                 await self._persisted(keys=names, args=[TAIL_KEEPS, *seqs.values()])
 
 
-async def _no_membership(_conversation_id: str, _user_id: int) -> Membership | None:
-    return None
+class _NothingStored:
+    """No database to ask."""
+
+    async def overviews(self, _user_id: int, _conversation_ids: Sequence[str]) -> Mapping[str, Overview]:
+        return {}
+
+    async def memberships(self, _user_id: int, _conversation_ids: Sequence[str]) -> Mapping[str, Membership]:
+        return {}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from typing import Any, Final, cast
 
 from im.stream.v1.conversation_event_pb2 import ConversationEvent
-from sqlalchemy import BigInteger, Row, and_, bindparam, select, union_all
+from sqlalchemy import BigInteger, Row, and_, bindparam, func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
@@ -93,25 +94,45 @@ async def present(connection: AsyncConnection, conversation_id: str) -> tuple[Me
     return tuple(_membership(row) for row in await connection.execute(query))
 
 
-async def one(connection: AsyncConnection, conversation_id: str, user_id: int) -> Membership | None:
-    """The present or last stay of a user."""
+async def stays(
+    connection: AsyncConnection, user_id: int, conversation_ids: Collection[str]
+) -> dict[str, Membership]:
+    """The present or last stays of a user."""
     query = _ROWS.where(
-        col(MembershipRow.user_id) == user_id, col(MembershipRow.conversation_id) == conversation_id
+        col(MembershipRow.user_id) == user_id, col(MembershipRow.conversation_id).in_(conversation_ids)
     )
-    row = (await connection.execute(query)).one_or_none()
-    return None if row is None else _membership(row)
+    return {row.conversation_id: _membership(row) for row in await connection.execute(query)}
+
+
+async def of_pairs(
+    connection: AsyncConnection, conversation_ids: Collection[str]
+) -> dict[str, dict[int, Membership]]:
+    """The members of private conversations."""
+    found: dict[str, dict[int, Membership]] = defaultdict(dict)
+    query = _ROWS.where(col(MembershipRow.conversation_id).in_(conversation_ids))
+    for row in await connection.execute(query):
+        found[row.conversation_id][row.user_id] = _membership(row)
+    return found
 
 
 async def state(connection: AsyncConnection, conversation_id: str, member_count: int) -> RoomState | None:
     """What makes the conversation a room; None if it is none."""
-    row = (
-        await connection.execute(_STATES.where(col(RoomRow.conversation_id) == conversation_id))
-    ).one_or_none()
-    if row is None:
-        return None
-    return RoomState(
-        row.name, row.description, row.join_policy, row.history_policy, row.created_at, member_count
+    query = _STATES.where(col(RoomRow.conversation_id) == conversation_id)
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else _state(row, member_count)
+
+
+async def states(connection: AsyncConnection, conversation_ids: Collection[str]) -> dict[str, RoomState]:
+    """Rooms, with their members counted."""
+    name = col(MembershipRow.conversation_id)
+    counts = await connection.execute(
+        select(name, func.count())
+        .where(name.in_(conversation_ids), col(MembershipRow.left_seq).is_(None))
+        .group_by(name)
     )
+    present = {row[0]: row[1] for row in counts}
+    found = await connection.execute(_STATES.where(col(RoomRow.conversation_id).in_(conversation_ids)))
+    return {row.conversation_id: _state(row, present.get(row.conversation_id, 0)) for row in found}
 
 
 def _portions(keys: Sequence[MemberKey]) -> Iterator[Sequence[MemberKey]]:
@@ -134,6 +155,12 @@ def _membership_values(row: Row[*tuple[Any, ...]]) -> MembershipValues:
 
 def _room_values(row: Row[*tuple[Any, ...]]) -> RoomValues:
     return cast("RoomValues", row._asdict())
+
+
+def _state(row: Row[*tuple[Any, ...]], member_count: int) -> RoomState:
+    return RoomState(
+        row.name, row.description, row.join_policy, row.history_policy, row.created_at, member_count
+    )
 
 
 def _membership(row: Row[*tuple[Any, ...]]) -> Membership:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from idiom.v1.reason_errors import DEPENDENCY_UNAVAILABLE, INTERNAL
 from im.stream.v1.conversation_event_pb2 import ConversationEvent
@@ -12,11 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col
 
 from codegen.runtime.errors import Error
-from impl.storage import members
+from impl.storage import members, views
 from impl.storage.conversations import Position
 from impl.storage.database import Contention, Database, put, uninterrupted
 from impl.storage.envelope import created_ms, private_members, room_of
-from impl.storage.membership import Membership, Stored
+from impl.storage.membership import Membership, Overview, Stored
 from impl.storage.repetition import Known, MessageValues, fresh
 from impl.storage.tables import (
     ConversationKind,
@@ -30,6 +31,10 @@ from impl.storage.tables import (
 )
 
 _KINDS: Mapping[str | None, EventKind] = {"message": EventKind.MESSAGE, "room": EventKind.ROOM}
+
+
+_NAMES_AT_ONCE: Final = 500
+"""Conversations that one statement asks for."""
 
 
 class Messages:
@@ -99,10 +104,25 @@ class Messages:
         return Stored(row[0], row[1], present, room)
 
     @uninterrupted
-    async def membership(self, conversation_id: str, user_id: int) -> Membership | None:
-        """The user's present or last stay in a conversation; None if the database knows of none."""
+    async def overviews(self, user_id: int, conversation_ids: Sequence[str]) -> dict[str, Overview]:
+        """Conversations as the user sees them, without last events; what is not stored is left out.
+
+        Rooms are counted: their members are not read.
+        """
+        found: dict[str, Overview] = {}
         async with self._database.reading() as connection:
-            return await members.one(connection, conversation_id, user_id)
+            for names in _portions(conversation_ids):
+                found.update(await views.seen(connection, user_id, names))
+        return found
+
+    @uninterrupted
+    async def memberships(self, user_id: int, conversation_ids: Sequence[str]) -> dict[str, Membership]:
+        """The user's present or last stays in those of the conversations where the database knows of one."""
+        found: dict[str, Membership] = {}
+        async with self._database.reading() as connection:
+            for names in _portions(conversation_ids):
+                found.update(await members.stays(connection, user_id, names))
+        return found
 
     @uninterrupted
     async def heads(self, conversation_ids: Sequence[str]) -> Mapping[str, Position]:
@@ -164,6 +184,11 @@ class Messages:
         query = select(exists(select(col(UserRow.id))), exists(select(col(MessageRow.id))))
         async with self._database.reading() as connection:
             return not any((await connection.execute(query)).one())
+
+
+def _portions(conversation_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for begin in range(0, len(conversation_ids), _NAMES_AT_ONCE):
+        yield conversation_ids[begin : begin + _NAMES_AT_ONCE]
 
 
 def _values(event: ConversationEvent) -> MessageValues:

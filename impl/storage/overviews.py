@@ -3,37 +3,60 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 from redis.asyncio import Redis
 
 from impl.storage.entries import membership_of, room_of_fields
 from impl.storage.envelope import private_members, room_of
 from impl.storage.keys import keys_of
-from impl.storage.membership import Membership, Overview, Stored
+from impl.storage.membership import Membership, Overview
 from impl.storage.redis_client import translated
 from impl.storage.sequencer import Sequencer
-from impl.storage.shared_calls import together
-
-LoadMembership = Callable[[str, int], Awaitable[Membership | None]]
+from impl.storage.warming import Warming
 
 
-_ASKED_AT_ONCE: Final = 64
+class StoredViews(Protocol):
+    """What the database knows of many conversations, for one user.
+
+    Conversations of which it knows nothing are left out.
+    """
+
+    async def overviews(self, user_id: int, conversation_ids: Sequence[str]) -> Mapping[str, Overview]:
+        """As the user sees them. Rooms are counted, their members are not read."""
+        ...
+
+    async def memberships(self, user_id: int, conversation_ids: Sequence[str]) -> Mapping[str, Membership]:
+        """The user's present or last stays."""
+        ...
 
 
 class Overviews:
-    """Reads many conversations in one round trip."""
+    """Reads many conversations in one round trip. An async context manager.
 
-    def __init__(
-        self, redis: Redis, partitions: int, sequencer: Sequencer, load_membership: LoadMembership
-    ) -> None:
+    What only the database knew is brought into Redis in the background.
+    """
+
+    def __init__(self, redis: Redis, partitions: int, sequencer: Sequencer, stored: StoredViews) -> None:
         self._redis = redis
         self._partitions = partitions
         self._sequencer = sequencer
-        self._load_membership = load_membership
-        self._asking = asyncio.Semaphore(_ASKED_AT_ONCE)
+        self._stored = stored
+        self._warming = Warming(sequencer)
+
+    async def __aenter__(self) -> Self:
+        """Starts bringing conversations into Redis."""
+        await self._warming.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leaves conversations to the database that are not in Redis yet."""
+        await self._warming.__aexit__(kind, error, trace)
 
     async def read(
         self, user_id: int, conversation_ids: Sequence[str], *, last_event: bool
@@ -41,10 +64,15 @@ class Overviews:
         """What a user sees of those conversations that anybody knows."""
         names = list(dict.fromkeys(conversation_ids))
         looks = await self._look([_Users(name, user_id) for name in names], last_event=last_event)
-        found = {look.users.conversation_id: look.overview() for look in looks if look.complete}
-        for overview in await together(self._ask(look) for look in looks if not look.complete):
-            if overview is not None:
-                found[overview.conversation_id] = overview
+        cold, forgotten = await asyncio.gather(
+            self._ask(user_id, [look.users.conversation_id for look in looks if look.cold]),
+            self._stays(user_id, [look.users.conversation_id for look in looks if look.forgotten]),
+        )
+        found = dict(cold)
+        for look in looks:
+            if not look.cold:
+                name = look.users.conversation_id
+                found[name] = look.overview(forgotten.get(name))
         return {name: found[name] for name in names if name in found}
 
     async def _look(self, wanted: Sequence[_Users], *, last_event: bool) -> list[_Look]:
@@ -52,35 +80,37 @@ class Overviews:
         for users in wanted:
             name, keys = users.conversation_id, keys_of(users.conversation_id, self._partitions)
             pipeline.hmget(keys.head(name), "epoch", "seq", "id", "persisted")
-            pipeline.hmget(keys.members(name), str(users.own_id), str(users.peer_id))
-            pipeline.hgetall(keys.room(name))
+            pipeline.hmget(keys.members(name), users.fields)
+            if users.in_room:
+                pipeline.hgetall(keys.room(name))
             if last_event:
                 pipeline.zrevrange(keys.tail(name), 0, 0)
         with translated():
-            found: list[Any] = await pipeline.execute() if wanted else []
-        size = 4 if last_event else 3
-        answers = (found[start : start + size] for start in range(0, len(found), size))
-        return [_Look(users, *answer) for users, answer in zip(wanted, answers, strict=True)]
+            answers: Iterator[Any] = iter(await pipeline.execute() if wanted else ())
+        return [
+            _Look(
+                users,
+                head=next(answers),
+                entries=next(answers),
+                room=next(answers) if users.in_room else {},
+                newest=next(answers) if last_event else (),
+            )
+            for users in wanted
+        ]
 
-    async def _ask(self, look: _Look) -> Overview | None:
-        """With the help of the database; None if nobody knows the conversation."""
-        users = look.users
-        if look.cold and room_of(users.conversation_id) is None:
-            stored = await self._sequencer.stored(users.conversation_id)
-            return None if stored is None else _stored_overview(users, stored)
-        if look.cold:
-            # All members of a room come back at the same time: one of them brings it back for all.
-            if not await self._sequencer.warm(users.conversation_id):
-                return None
-            (look,) = await self._look([users], last_event=False)
-        return look.overview(await self._stay(look))
+    async def _ask(self, user_id: int, conversation_ids: Sequence[str]) -> Mapping[str, Overview]:
+        """Conversations that Redis does not know."""
+        if not conversation_ids:
+            return {}
+        found = await self._stored.overviews(user_id, conversation_ids)
+        for view in found.values():
+            self._sequencer.saw(view.conversation_id, view.epoch)
+        self._warming.want(found.values())
+        return found
 
-    async def _stay(self, look: _Look) -> Membership | None:
-        """That of a former member of whom Redis does not know."""
-        if look.complete:
-            return None
-        async with self._asking:
-            return await self._load_membership(look.users.conversation_id, look.users.own_id)
+    async def _stays(self, user_id: int, conversation_ids: Sequence[str]) -> Mapping[str, Membership]:
+        """Those of a former member of whom Redis does not know."""
+        return await self._stored.memberships(user_id, conversation_ids) if conversation_ids else {}
 
 
 class _Users:
@@ -89,12 +119,18 @@ class _Users:
     def __init__(self, conversation_id: str, own_id: int) -> None:
         pair = private_members(conversation_id) or ()
         self.conversation_id = conversation_id
+        self.in_room = not pair and room_of(conversation_id) is not None
         self.own_id = own_id
         self.foreign = bool(pair) and own_id not in pair
         """Whether the conversation's id says that the user never was a member."""
         others = [user for user in pair if user != own_id]
         self.peer_id = others[0] if others and not self.foreign else 0
         """0 if there is none."""
+
+    @property
+    def fields(self) -> list[str]:
+        """Whose entries are read."""
+        return [str(self.own_id), str(self.peer_id)] if self.peer_id else [str(self.own_id)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +141,9 @@ class _Look:
     head: Sequence[bytes | None]
     """Epoch, seq, id, persisted."""
     entries: Sequence[bytes | None]
-    """Of the user, and of the other."""
+    """Of the user, and of the other if there is one."""
     room: Mapping[bytes, bytes]
-    newest: Sequence[bytes] = ()
+    newest: Sequence[bytes]
 
     @property
     def cold(self) -> bool:
@@ -115,14 +151,14 @@ class _Look:
         return self.head[0] is None
 
     @property
-    def complete(self) -> bool:
-        """Whether the database need not be asked. Redis forgets who has left when it loads a room."""
-        return not self.cold and (self.entries[0] is not None or self.users.foreign)
+    def forgotten(self) -> bool:
+        """Whether the user may have been a member once. Redis forgets who has left when it loads a room."""
+        return not self.cold and self.entries[0] is None and not self.users.foreign
 
-    def overview(self, former: Membership | None = None) -> Overview:
+    def overview(self, former: Membership | None) -> Overview:
         """What the user sees; `former` if Redis does not know them."""
         epoch, seq, last_id, durable = (int(number or 0) for number in self.head)
-        own, peer = self.entries
+        own, peer = self.entries[0], self.entries[1] if self.users.peer_id else None
         return Overview(
             conversation_id=self.users.conversation_id,
             epoch=epoch,
@@ -134,18 +170,3 @@ class _Look:
             room=room_of_fields(self.room),
             last_event=self.newest[0] if self.newest else None,
         )
-
-
-def _stored_overview(users: _Users, stored: Stored) -> Overview:
-    members = {member.user_id: member for member in stored.members}
-    return Overview(
-        conversation_id=users.conversation_id,
-        epoch=stored.epoch,
-        seq=stored.seq,
-        last_id=0,
-        durable_seq=stored.seq,
-        membership=members.get(users.own_id),
-        peer=members.get(users.peer_id),
-        room=stored.room,
-        last_event=None,
-    )

@@ -79,18 +79,27 @@ class Sequencer:
         """
         return (await self.write(loading(conversation_id))).known
 
-    async def stored(self, conversation_id: str) -> Stored | None:
-        """What the database knows of a conversation.
+    async def take(self, conversation_id: str, stored: Stored) -> None:
+        """Brings a conversation into Redis of which the database has just said all it knows.
 
         Raises:
-            Error: DEPENDENCY_UNAVAILABLE.
+            Error: RECOVERING, OVERLOADED, DEPENDENCY_UNAVAILABLE.
         """
+        load = loading(conversation_id)
+        partition = partition_of(conversation_id, self._partitions)
+        await self._producer.append(partition, Attempt(load, loaded(load, stored)))
+
+    def saw(self, conversation_id: str, epoch: int) -> None:
+        """Learns that the database holds something of this epoch."""
+        if self._recovery:
+            # A partition in an earlier epoch than this has lost something.
+            self._recovery.saw(partition_of(conversation_id, self._partitions), epoch * EPOCH_ORDINALS)
+
+    async def _stored(self, conversation_id: str) -> Stored | None:
         async with self._loads:
             stored = await self._load(conversation_id)
-        if stored and self._recovery:
-            # A partition in an earlier epoch than this has lost something.
-            partition = partition_of(conversation_id, self._partitions)
-            self._recovery.saw(partition, stored.epoch * EPOCH_ORDINALS)
+        if stored:
+            self.saw(conversation_id, stored.epoch)
         return stored
 
     async def _write(self, write: Write) -> Answer:
@@ -115,7 +124,7 @@ class Sequencer:
                 self._remember(write.conversation_id)
             if not answer.cold:
                 return answer
-            attempt = Attempt(write, loaded(write, await self.stored(write.conversation_id)))
+            attempt = Attempt(write, loaded(write, await self._stored(write.conversation_id)))
         raise Error(reason_errors.RECOVERING, "the partition is being recovered", retry_after=1.0)
 
     def _remember(self, conversation_id: str) -> None:

@@ -75,7 +75,7 @@ async def _start(stack: AsyncExitStack, settings: Settings) -> ConsumerRunner:
     await _reached(database.check)
     await _reached(lambda: _answering(redis))
     conversations = await stack.enter_async_context(
-        Conversations(redis, partitions, messages.stored, recovery, load_membership=messages.membership)
+        Conversations(redis, partitions, messages.stored, recovery, stored=messages)
     )
     sessions, rooms = Sessions(redis), RoomInstances(redis, partitions)
     courier, notices = await _couriers(stack, await _gateways(stack, settings, etcd), sessions, rooms)

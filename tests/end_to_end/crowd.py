@@ -105,7 +105,7 @@ async def registrar(system: System) -> AsyncIterator[Registrar]:
         redis = await stack.enter_async_context(connect_redis(system.redis_url))
         messages = Messages(database)
         conversations = Conversations(
-            redis, PARTITIONS, messages.stored, load_membership=messages.membership, patience=_SECONDS
+            redis, PARTITIONS, messages.stored, stored=messages, patience=_SECONDS
         )
         yield Registrar(system, database, await stack.enter_async_context(conversations))
 

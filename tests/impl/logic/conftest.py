@@ -112,7 +112,7 @@ async def tier(keys: Etcd, redis_process: servers.Redis, database: Database) -> 
         await redis.flushall()
         await redis.connection_pool.disconnect()
         conversations = Conversations(
-            redis, PARTITIONS, messages.stored, recovery, load_membership=messages.membership, patience=0.5
+            redis, PARTITIONS, messages.stored, recovery, stored=messages, patience=0.5
         )
         await stack.enter_async_context(conversations)
         durability = await stack.enter_async_context(Durability(conversations))

@@ -45,7 +45,7 @@ async def stored_mark(world: World, user: int, read_seq: int) -> None:
         member = None
         while member is None or member.read_seq != read_seq:
             await asyncio.sleep(0.02)  # a database announces nothing
-            member = await world.messages.membership(ROOM, user)
+            member = (await world.messages.memberships(user, [ROOM])).get(ROOM)
 
 
 async def test_an_accepted_message_reaches_sessions_and_database(world: World) -> None:

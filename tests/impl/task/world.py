@@ -131,7 +131,7 @@ class World:
                 PARTITIONS,
                 self.messages.stored,
                 recovery,
-                load_membership=self.messages.membership,
+                stored=self.messages,
             )
         )
         self.sessions = Sessions(self.redis)

@@ -15,11 +15,17 @@ from codegen.runtime.streams.partitions import partition_of
 from impl.storage.keys import keys_of
 from impl.storage.membership import Mark, Membership, Overview, Stored
 from tests.impl.storage.redis.changes import ROOM, create, leave
-from tests.impl.storage.redis.conftest import PARTITIONS, Process, World
+from tests.impl.storage.redis.conftest import LAST_ID, PARTITIONS, Process, World
 from tests.impl.storage.redis.sends import present, send
 from tests.impl.storage.redis.test_loading import OWNER, lobby, stored
 
 PAIR = "dm.1.2"
+
+
+async def warm(process: Process, *names: str) -> None:
+    async with asyncio.timeout(10):
+        while len(await process.conversations.heads(names)) < len(names):  # noqa: ASYNC110 - Redis does not tell
+            await asyncio.sleep(0.01)
 
 
 async def test_a_private_conversation_shows_both_how_far_the_other_has_come(process: Process) -> None:
@@ -48,10 +54,10 @@ async def test_a_stranger_is_no_member_and_the_database_is_not_asked_for_private
     world: World, process: Process
 ) -> None:
     await process.conversations.accept(send())
-    loads = world.loads
+    loads = world.loads, world.views
     seen = (await process.conversations.overview(3, [PAIR]))[PAIR]
     assert (seen.seq, seen.membership, seen.peer) == (1, None, None)
-    assert world.loads == loads
+    assert (world.loads, world.views) == loads
 
 
 async def test_a_room_shows_its_settings_and_the_stay_of_present_and_former_members(
@@ -66,7 +72,7 @@ async def test_a_room_shows_its_settings_and_the_stay_of_present_and_former_memb
         assert (seen.room, seen.peer, seen.seq) == (room, None, 2)
         return seen.membership
 
-    assert await membership(1) == Membership(1, ROLE_OWNER, 1)
+    assert await membership(1) == Membership(1, ROLE_OWNER, 1, None, 1, 1)
     assert await membership(2) == Membership(2, ROLE_MEMBER, 1, 3)
     assert await membership(3) is None
 
@@ -76,7 +82,7 @@ async def test_former_members_whom_redis_has_forgotten_are_known_by_the_database
 ) -> None:
     former = Membership(2, ROLE_MEMBER, 3, 9)
     world.stored[ROOM] = stored(OWNER)
-    world.memberships[ROOM, 2] = former
+    world.stays[ROOM, 2] = former
     cold = (await process.conversations.overview(2, [ROOM]))[ROOM]
     await process.conversations.accept(send(ROOM, 1, members=()))
     warm = (await process.conversations.overview(2, [ROOM]))[ROOM]
@@ -94,9 +100,9 @@ async def test_where_redis_is_cold_the_database_tells_all_but_the_last_event(
 
     seen = await process.conversations.overview(1, [PAIR, ROOM, "dm.1.1"], last_event=True)
     assert seen == {
-        PAIR: Overview(PAIR, 1, 5, 0, 5, one, two, None, None),
-        ROOM: Overview(ROOM, 1, 41, 0, 41, OWNER, None, lobby(OWNER), None),
-        "dm.1.1": Overview("dm.1.1", 1, 2, 0, 2, Membership(1), None, None, None),
+        PAIR: Overview(PAIR, 1, 5, LAST_ID, 5, one, two, None, None),
+        ROOM: Overview(ROOM, 1, 41, LAST_ID, 41, OWNER, None, lobby(OWNER), None),
+        "dm.1.1": Overview("dm.1.1", 1, 2, LAST_ID, 2, Membership(1), None, None, None),
     }
     stranger = await process.conversations.overview(9, [PAIR, ROOM])
     assert [one.membership for one in stranger.values()] == [None, None]
@@ -107,7 +113,46 @@ async def test_all_who_come_back_to_a_cold_room_at_once_load_it_once(world: Worl
     world.stored[ROOM] = stored(*members, seq=300)
     seen = await asyncio.gather(*(process.conversations.overview(user, [ROOM]) for user in range(1, 200)))
     assert [one[ROOM].membership for one in seen] == members
+    await warm(process, ROOM)
     assert world.loads == 1
+
+
+async def test_many_cold_conversations_are_asked_for_at_once_and_then_found_in_redis(
+    world: World, process: Process
+) -> None:
+    rooms = {f"room.{number}": stored(OWNER, Membership(2)) for number in range(1, 30)}
+    pairs = {f"dm.1.{user}": Stored(1, user, present(1, user)) for user in range(2, 600)}
+    world.stored |= pairs | rooms
+    cold = await process.conversations.overview(1, list(world.stored))
+    assert (world.views, world.loads) == (1, 0)
+    await warm(process, *world.stored)
+    asked = world.views, world.loads
+    seen = await process.conversations.overview(1, list(world.stored))
+    # Where the last event is, Redis learns with the next.
+    assert seen == {name: replace(view, last_id=0) for name, view in cold.items()}
+    assert (world.views, world.loads) == asked == (1, len(rooms))
+
+
+async def test_what_one_saw_in_the_database_does_not_undo_what_was_accepted_since(
+    world: World, process: Process
+) -> None:
+    world.stored[PAIR] = Stored(1, 5, present(1, 2))
+    await process.conversations.overview(1, [PAIR])
+    accepted = await process.conversations.accept(send())
+    await warm(process, PAIR)
+    assert accepted.seq == 6
+    seen = (await process.conversations.overview(1, [PAIR]))[PAIR]
+    assert (seen.seq, seen.membership) == (6, Membership(1, delivered_seq=6, read_seq=6))
+
+
+async def test_strangers_of_a_private_conversation_do_not_bring_it_into_redis(
+    world: World, process: Process
+) -> None:
+    world.stored[PAIR] = Stored(1, 5, present(1, 2))
+    world.stored["dm.1.3"] = Stored(1, 5, present(1, 3))
+    await process.conversations.overview(3, [PAIR, "dm.1.3"])
+    await warm(process, "dm.1.3")
+    assert await process.conversations.heads([PAIR]) == {}
 
 
 async def test_many_conversations_come_in_the_order_asked_and_unknown_ones_are_left_out(
@@ -145,14 +190,11 @@ async def test_durable_is_told_of_conversations_of_which_the_database_holds_some
 
 
 async def test_a_database_that_is_away_stops_only_what_redis_does_not_know(world: World) -> None:
-    async def load(_conversation_id: str) -> Stored | None:
-        raise Error(DEPENDENCY_UNAVAILABLE, "the database cannot be reached now")
-
     async with world.process() as process:
         await process.conversations.change(create())
-    async with world.process(load=load) as process:
+        world.away = True
         seen = await process.conversations.overview(1, [ROOM])
-        assert seen[ROOM].membership == Membership(1, ROLE_OWNER, 1)
+        assert seen[ROOM].membership == Membership(1, ROLE_OWNER, 1, None, 1, 1)
         with pytest.raises(Error) as refused:
             await process.conversations.overview(1, [ROOM, PAIR])
         assert refused.value.reason is DEPENDENCY_UNAVAILABLE

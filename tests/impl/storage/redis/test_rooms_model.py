@@ -56,7 +56,7 @@ def check(
 
 async def compare(world: World, processes: Processes, rounds: list[tuple[list[Deed], bool]]) -> None:
     world.stored.clear()
-    world.memberships.clear()
+    world.stays.clear()
     await processes[0].redis.flushall()
     models = {
         "room.1": Room(open=True, tells_everything=False),
@@ -136,12 +136,12 @@ async def unload(world: World, process: Process, models: dict[str, Room]) -> Non
         seen = (await process.conversations.overview(1, [name]))[name]
         world.stored[name] = model.stored(seen.epoch)
         for user, member in model.members.items():
-            world.memberships[name, user] = member
+            world.stays[name, user] = member
         await process.redis.delete(*keys_of(name, PARTITIONS).written(name))
 
 
 async def agree(world: World, process: Process, name: str, model: Room) -> None:
-    world.memberships.update({(name, user): member for user, member in model.members.items()})
+    world.stays.update({(name, user): member for user, member in model.members.items()})
     present = sorted(model.present, key=lambda user: (model.members[user].joined_seq, user))
     roster, _ = await process.conversations.roster(name, "", 100)
     assert roster == [model.members[user] for user in present]

@@ -20,7 +20,7 @@ from sqlmodel import col
 
 from impl.storage.conversations import Position
 from impl.storage.database import Database
-from impl.storage.membership import Membership, RoomState, Stored
+from impl.storage.membership import Membership, Overview, RoomState, Stored
 from impl.storage.messages import Messages
 from impl.storage.tables import ConversationKind, ConversationRow, EventKind, MessageRow, RoomRow
 from tests.impl.storage.sql.events import (
@@ -55,6 +55,10 @@ async def changes(messages: Messages, *changes: RoomEvent | tuple[int, RoomEvent
     )
 
 
+async def membership(messages: Messages, conversation: str, user: int) -> Membership | None:
+    return (await messages.memberships(user, [conversation])).get(conversation)
+
+
 async def present(messages: Messages) -> dict[int, int]:
     stored = await messages.stored(ROOM)
     assert stored is not None
@@ -67,7 +71,7 @@ async def test_a_room_is_stored_with_its_owner_and_first_members(messages: Messa
         1,
         1,
         (
-            Membership(1, ROLE_OWNER, joined_seq=1),
+            Membership(1, ROLE_OWNER, joined_seq=1, delivered_seq=1, read_seq=1),
             Membership(3, ROLE_MEMBER, joined_seq=1),
             Membership(5, ROLE_MEMBER, joined_seq=1),
         ),
@@ -111,8 +115,8 @@ async def test_roles_and_ownership_change_hands(messages: Messages) -> None:
 
 async def test_who_left_is_known_as_a_former_member_who_saw_their_own_leave(messages: Messages) -> None:
     await changes(messages, created(), joined(2), (2, left(2)))
-    assert await messages.membership(ROOM, 2) == Membership(2, joined_seq=2, left_seq=4)
-    assert await messages.membership(ROOM, 3) is None
+    assert await membership(messages, ROOM, 2) == Membership(2, ROLE_MEMBER, 2, 4, 1, 1)
+    assert await membership(messages, ROOM, 3) is None
     assert await present(messages) == {1: ROLE_OWNER}
     assert await messages.rooms_of(2) == []
     assert await messages.conversations_of(2, 9) == []
@@ -120,13 +124,11 @@ async def test_who_left_is_known_as_a_former_member_who_saw_their_own_leave(mess
     assert await messages.conversations_of(1, 9) == [(ROOM, 3)]
 
 
-async def test_who_comes_back_begins_a_new_stay_and_keeps_their_marks(messages: Messages) -> None:
+async def test_who_comes_back_begins_a_new_stay_and_has_read_what_was_before(messages: Messages) -> None:
     await changes(messages, created(), joined(2), given(2, ROLE_ADMIN), left(2))
     await persist(messages, marked(ROOM, 2, read=3))
     await persist(messages, room_event(ROOM, 5, joined(2)))
-    assert await messages.membership(ROOM, 2) == Membership(
-        2, ROLE_MEMBER, joined_seq=5, delivered_seq=3, read_seq=3
-    )
+    assert await membership(messages, ROOM, 2) == Membership(2, ROLE_MEMBER, 5, None, 4, 4)
     assert await messages.rooms_of(2) == [ROOM]
 
 
@@ -137,7 +139,7 @@ async def test_marks_only_grow_and_own_messages_count_as_read(messages: Messages
     await persist(messages, *(event(conversation, n, number=n) for n in range(2, 9)))
 
     async def marks(user: int) -> tuple[int, int]:
-        member = await messages.membership(conversation, user)
+        member = await membership(messages, conversation, user)
         assert member is not None
         return member.delivered_seq, member.read_seq
 
@@ -149,7 +151,37 @@ async def test_marks_only_grow_and_own_messages_count_as_read(messages: Messages
     assert await marks(2) == (5, 3)
     await persist(messages, marked(conversation, 2, read=7))
     assert await marks(2) == (7, 7)
-    assert await messages.membership(conversation, 9) is None
+    assert await membership(messages, conversation, 9) is None
+
+
+async def test_who_is_added_has_all_but_their_coming_read_and_who_joins_that_too(messages: Messages) -> None:
+    await changes(messages, created(), joined(2), (3, joined(3)))
+    assert await membership(messages, ROOM, 2) == Membership(2, ROLE_MEMBER, 2, None, 1, 1)
+    assert await membership(messages, ROOM, 3) == Membership(3, ROLE_MEMBER, 3, None, 3, 3)
+
+
+async def test_many_conversations_are_seen_at_once_as_a_user_sees_them(messages: Messages) -> None:
+    await changes(messages, created(2, 3), left(3), joined(4))
+    await persist(messages, *(event(f"dm.1.{user}", 1, number=100 + user) for user in range(1, 1200)))
+    room = (await messages.stored(ROOM) or Stored(0, 0, ())).room
+    assert room is not None
+
+    names = [*(f"dm.1.{user}" for user in range(2, 1300)), ROOM, "dm.1.1", "room.8", "nonsense"]
+    own, peer = Membership(1, delivered_seq=1, read_seq=1), Membership(600)
+    seen = await messages.overviews(1, names)
+    assert set(seen) == {*(f"dm.1.{user}" for user in range(1, 1200)), ROOM}
+    assert seen["dm.1.600"] == Overview("dm.1.600", 1, 1, 700, 1, own, peer, None, None)
+    assert seen["dm.1.1"] == Overview("dm.1.1", 1, 1, 101, 1, own, None, None, None)
+    assert seen[ROOM] == Overview(
+        ROOM, 1, 3, 3, 3, Membership(1, ROLE_OWNER, 1, None, 1, 1), None, room, None
+    )
+
+    of_former = await messages.overviews(3, [ROOM, "dm.1.3", "dm.1.2"])
+    assert of_former[ROOM].membership == Membership(3, ROLE_MEMBER, 1, 3)
+    assert (of_former["dm.1.3"].membership, of_former["dm.1.3"].peer) == (Membership(3), own)
+    assert (of_former["dm.1.2"].membership, of_former["dm.1.2"].peer) == (None, None)
+    assert await messages.overviews(1, []) == {}
+    assert await messages.memberships(1, []) == {}
 
 
 async def test_a_mark_has_no_row_and_no_place_in_the_history(messages: Messages) -> None:
@@ -212,7 +244,7 @@ async def test_a_room_of_many_is_stored_at_once(messages: Messages) -> None:
     stored = await messages.stored(ROOM)
     assert stored is not None
     assert len(stored.members) == 501 + 512
-    assert stored.members[-1] == Membership(1513, joined_seq=513)
+    assert stored.members[-1] == Membership(1513, joined_seq=513, delivered_seq=512, read_seq=512)
 
 
 async def test_texts_that_only_look_the_same_are_others(messages: Messages) -> None:
