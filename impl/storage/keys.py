@@ -88,10 +88,6 @@ def rooms(user_id: int) -> str:
     return f"rooms:{{{user_id}}}"
 
 
-LARGE_ROOMS = "rooms:large"
-"""Set: conversations of rooms of which not every event moves the recency of every member."""
-
-
 def created(user_id: int, client_request_id: str) -> str:
     """String: `<room id> <digest of the request>`, the room that a user's request created."""
     return f"created:{{{user_id}}}:{client_request_id}"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from im.errors.v1 import reason_errors
 from redis.asyncio import Redis
 
 from codegen.runtime.errors import Error
-from impl.storage.keys import LARGE_ROOMS, created, recent, rooms
+from impl.storage.keys import created, recent, rooms
 from impl.storage.redis_client import translated
 
 RECENT_KEEPS: Final = 1000
@@ -86,10 +86,6 @@ class UserIndex:
         """Notes that the user may be a member of a room."""
         await self.update_rooms([(user_id, conversation_id)], [])
 
-    async def remove_room(self, user_id: int, conversation_id: str) -> None:
-        """Notes that the user is no member of a room any more."""
-        await self.update_rooms([], [(user_id, conversation_id)])
-
     async def update_rooms(
         self, added: Sequence[tuple[int, str]], removed: Sequence[tuple[int, str]]
     ) -> None:
@@ -101,27 +97,6 @@ class UserIndex:
             pipeline.srem(rooms(user), conversation)
         with translated():
             if added or removed:
-                await pipeline.execute()
-
-    async def large_rooms(self, conversation_ids: Sequence[str]) -> set[str]:
-        """Which of these rooms have more than `SMALL_ROOM` members: their events move nobody's recency."""
-        with translated():
-            found: Any = (
-                await self._redis.smismember(LARGE_ROOMS, list(conversation_ids)) if conversation_ids else []
-            )
-        return {name for name, large in zip(conversation_ids, found, strict=True) if large}
-
-    async def note_sizes(self, sizes: Mapping[str, int]) -> None:
-        """Notes which rooms are large, by their numbers of members."""
-        large = [name for name, size in sizes.items() if size > SMALL_ROOM]
-        small = [name for name, size in sizes.items() if size <= SMALL_ROOM]
-        pipeline = self._redis.pipeline(transaction=False)
-        if large:
-            pipeline.sadd(LARGE_ROOMS, *large)
-        if small:
-            pipeline.srem(LARGE_ROOMS, *small)
-        with translated():
-            if sizes:
                 await pipeline.execute()
 
     async def reserve_room(self, user_id: int, client_request_id: str, room_id: int, digest: bytes) -> int:

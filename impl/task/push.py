@@ -30,7 +30,7 @@ class Push:
     A room is told to the gateways that have members of it; they know which of their sessions these are.
 
     Args:
-        conversations: gets recency, rooms of users and sizes of rooms, before any session hears of an event.
+        conversations: gets recency and rooms of users, before any session hears of an event.
         sessions: the session map.
         instances: the gateways of rooms.
         courier: to the gateways.
@@ -75,7 +75,6 @@ class Push:
         small = {room: users for room, (_, users) in members.items() if users is not None}
         await self._conversations.touch(recency(events, small))
         await self._conversations.update_rooms(*turnover(events))
-        await self._conversations.note_sizes({room: count for room, (count, _) in members.items()})
 
     async def _register(self, new: Rooms, known: Rooms) -> None:
         """Nothing that follows passes by who came, though their gateway has yet to learn that they did."""

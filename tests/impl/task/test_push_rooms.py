@@ -93,14 +93,12 @@ async def test_events_of_a_small_room_move_the_lists_of_its_members(world: World
     await pushed(push, said(10_000), said(10_001, room=OTHER))
     assert await world.conversations.recent(1, 10) == [OTHER, ROOM]
     assert await world.conversations.recent(2, 10) == [ROOM]
-    assert await world.conversations.large_rooms([ROOM, OTHER]) == set()
 
 
 async def test_events_of_a_large_room_move_nobodys_list(world: World, push: Push) -> None:
     await world.room(ROOM, *range(1, SMALL_ROOM + 2))
     await pushed(push, said(10_000))
     assert await world.conversations.recent(1, 10) == []
-    assert await world.conversations.large_rooms([ROOM]) == {ROOM}
 
 
 async def test_marks_come_after_the_messages_they_are_about(world: World, push: Push) -> None:

@@ -236,8 +236,7 @@ async def test_while_redis_is_away_a_send_fails_in_time_and_says_so(world: World
             process.conversations.change(join(1, 2)),
             process.conversations.rooms_of(1),
             process.conversations.update_rooms([(1, "room.1")], []),
-            process.conversations.large_rooms(["room.1"]),
-            process.conversations.note_sizes({"room.1": 1}),
+            process.conversations.room_counts([1]),
             process.conversations.recent_since([1], 1),
             process.conversations.reserve_room(1, "x", 1, b"x"),
         ):

@@ -5,7 +5,7 @@ from im.errors.v1 import reason_errors
 
 from codegen.runtime.errors import Error
 from impl.storage.keys import created
-from impl.storage.user_index import RECENT_KEEPS, SMALL_ROOM, UserIndex
+from impl.storage.user_index import RECENT_KEEPS, UserIndex
 from tests.impl.storage.redis.conftest import Process
 
 
@@ -39,21 +39,12 @@ async def test_rooms_of_a_user_are_those_they_came_to_and_did_not_leave(index: U
     await index.update_rooms([(1, "room.1"), (1, "room.2"), (2, "room.1")], [(1, "room.2")])
     await index.add_room(1, "room.3")
     await index.add_room(1, "room.3")
-    await index.remove_room(2, "room.1")
+    await index.update_rooms([], [(2, "room.1")])
     await index.update_rooms([], [])
     assert await index.rooms_of(1) == ["room.1", "room.3"]
     assert await index.rooms_of(2) == []
     assert await index.room_counts([2, 1, 1]) == {2: 0, 1: 2}
     assert await index.room_counts([]) == {}
-
-
-async def test_a_room_is_large_while_it_has_many_members(index: UserIndex) -> None:
-    await index.note_sizes({"room.1": SMALL_ROOM, "room.2": SMALL_ROOM + 1, "room.3": 100_000})
-    assert await index.large_rooms(["room.1", "room.2", "room.3", "room.4"]) == {"room.2", "room.3"}
-    await index.note_sizes({"room.2": SMALL_ROOM})
-    await index.note_sizes({})
-    assert await index.large_rooms(["room.2", "room.3"]) == {"room.3"}
-    assert await index.large_rooms([]) == set()
 
 
 async def test_the_same_request_gets_the_same_room_within_an_hour(process: Process, index: UserIndex) -> None:
