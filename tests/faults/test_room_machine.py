@@ -89,6 +89,8 @@ class RoomMachine(RuleBasedStateMachine):
     @rule(actor=users, other=users)
     def remove(self, actor: int, other: int) -> None:
         """Somebody leaves, or removes somebody."""
+        if actor == other and set(self.room.roles) == {actor}:
+            return  # with its last member a room is gone, and at the end one reads what was said
         path = f"/members/{self.accounts[other].user_id}"
         self._change(lambda: self.room.remove(actor, other), actor, "DELETE", path)
 
