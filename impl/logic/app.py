@@ -149,9 +149,7 @@ async def _conversations(
     partitions = await _patiently("etcd", lambda: agreed_partitions(etcd, CONVERSATION_EVENT.partitions))
     recovery = Recovery(url, etcd, partitions, messages.ordinal)
     redis = await stack.enter_async_context(connect_redis(url, recovery))
-    conversations = Conversations(
-        redis, partitions, messages.stored, recovery, stored=messages
-    )
+    conversations = Conversations(redis, partitions, messages.stored, recovery, stored=messages)
     await _patiently("Redis", lambda: conversations.heads([private_id(1, 1)]))
     return await stack.enter_async_context(conversations)
 
