@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
@@ -50,6 +51,10 @@ def _act(options: argparse.Namespace) -> None:
             from impl.cli.migrate import migrate_database  # noqa: PLC0415
 
             migrate_database(Settings())
+        case "chat":
+            from impl.cli.chat import chat  # noqa: PLC0415
+
+            chat(options.url or f"http://127.0.0.1:{Settings().gateway_port}", options.store)
         case _:
             sys.stdout.write(f"idiom {importlib.metadata.version('idiom')}\n")
 
@@ -73,6 +78,20 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("tier", choices=_TIERS, help="which tier")
     serve.add_argument("--ready-fd", type=int, metavar="FD", help=argparse.SUPPRESS)
     verbs.add_parser("migrate", help="bring the database to this version's tables", epilog=_SETTINGS_HELP)
+    chat = verbs.add_parser(
+        "chat",
+        help="talk to others in this terminal",
+        description="Log in or register, and talk. /help says what can be typed.",
+        epilog=_SETTINGS_HELP,
+    )
+    chat.add_argument("--url", default="", help="address of the gateway; the one on this machine by default")
+    chat.add_argument(
+        "--store",
+        type=Path,
+        default=Path.home() / ".local" / "state" / "idiom-chat",
+        metavar="FOLDER",
+        help="keeps the login and messages on their way (%(default)s)",
+    )
     verbs.add_parser("version", help="show the version")
     return parser
 

@@ -55,7 +55,7 @@ class Marks:
         return self._move(head.seq, head.read_seq, head.durable_seq, delivered, head.peer_read_seq)
 
     def note_message(self, message: Message) -> Moved:
-        """An event has its number: who sends a message has read what was before, who changes a room has not."""
+        """An event has its number: who sends a message has read what was before; a change says nothing."""
         author = 0 if message.HasField("room") else message.sender_id
         read = message.seq if author == self.me else 0
         peer_read = message.seq if self.between_two and author == self.peer else 0

@@ -76,7 +76,7 @@ class FileStore:
         """Open the file; it is made if it is not there.
 
         Raises:
-            OSError: it cannot be used, or another client uses it.
+            OSError: it cannot be used; BlockingIOError if another client uses it.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as undo:
@@ -84,7 +84,7 @@ class FileStore:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise OSError(error.errno, "another client uses it", str(self._path)) from None
+                raise BlockingIOError(error.errno, "another client uses it", str(self._path)) from None
             self._values = _read(self._path)
             self._rewrite()
             self._lock = undo.pop_all()
