@@ -5,7 +5,7 @@ import { confirmed, openDialog } from "./dialogs.js";
 import { button, field, input, make, setText } from "./dom.js";
 
 /**
- * Opens it. `renamed(user)` is called when the profile was changed, `leave(loggedOut)` when the user logs out, with whether
+ * Opens it. `renamed(user)` is called when the profile was changed, `leave(told)` when the user logs out, with whether
  * the service could be told.
  */
 export function openAccount({ account, renamed, leave }) {
@@ -15,15 +15,25 @@ export function openAccount({ account, renamed, leave }) {
     profile(account.user, userService, renamed),
     logins(authService),
     password(authService),
-    make("section", "sheet", make("div", "actions", button("Log out", "", () => void logOut(account, leave)))),
+    make(
+      "section",
+      "sheet",
+      make(
+        "div",
+        "actions",
+        button("Log out", "", () => void logOut(account, leave)),
+      ),
+    ),
   );
 }
 
 async function logOut(account, leave) {
-  leave(await account.logOut().then(
-    () => true,
-    () => false,
-  ));
+  leave(
+    await account.logOut().then(
+      () => true,
+      () => false,
+    ),
+  );
 }
 
 /** A form of a dialog: `work()` is done when it is submitted, and `done` said then. */
@@ -31,7 +41,15 @@ function sheet(title, label, done, work, ...content) {
   const [error, note] = [make("p", "error"), make("p", "note")];
   error.role = "alert";
   note.role = "status";
-  const form = make("form", "sheet", make("h3", "", title), ...content, error, note, make("div", "actions", make("button", "", label)));
+  const form = make(
+    "form",
+    "sheet",
+    make("h3", "", title),
+    ...content,
+    error,
+    note,
+    make("div", "actions", make("button", "", label)),
+  );
   form.noValidate = true;
   form.onsubmit = async (event) => {
     event.preventDefault();
@@ -60,7 +78,14 @@ function password(authService) {
     old.value = fresh.value = "";
   };
   const done = "Your password is changed. All other logins have ended.";
-  return sheet("Password", "Change password", done, change, field("Present password", old), field("New password", fresh));
+  return sheet(
+    "Password",
+    "Change password",
+    done,
+    change,
+    field("Present password", old),
+    field("New password", fresh),
+  );
 }
 
 function logins(authService) {

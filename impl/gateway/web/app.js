@@ -43,7 +43,11 @@ class App {
     this.#messenger = new Messenger({ account, catchUp: CATCH_UP });
     this.#people = new People(account.client.userService, () => this.#repaint());
     this.#people.remember(account.user);
-    const parts = { messenger: this.#messenger, people: this.#people, nameOf: (overview) => this.#side.nameOf(overview) };
+    const parts = {
+      messenger: this.#messenger,
+      people: this.#people,
+      nameOf: (overview) => this.#side.nameOf(overview),
+    };
     this.#side = new Side({ ...parts, choose: (id) => this.#go(id) });
     this.#pane = new Pane({ ...parts, repaint: () => this.#repaint() });
     this.#details = new Details(parts);
@@ -131,9 +135,8 @@ class App {
     const wanted = element("find").value.trim();
     if (!wanted) return element("find").focus();
     const room = /(?:#room\.|^)(\d+)$/u.exec(wanted);
-    return void attempt("find-error", () => (room ? this.#go(`room.${room[1]}`) : this.#meet(wanted)), element("find-form")).then(
-      (done) => done && (element("find").value = ""),
-    );
+    const work = () => (room ? this.#go(`room.${room[1]}`) : this.#meet(wanted));
+    return void attempt("find-error", work, element("find-form")).then((done) => done && element("find-form").reset());
   }
 
   async #meet(username) {
@@ -154,7 +157,8 @@ class App {
       this.#side.list([await this.#messenger.look(conversationId)]);
       this.#go(conversationId);
     };
-    openNewRoom({ rooms: this.#messenger.client.roomService, lookup: (name) => this.#lookup(name), made: (room) => void made(room) });
+    const { roomService } = this.#messenger.client;
+    openNewRoom({ rooms: roomService, lookup: (name) => this.#lookup(name), made: (room) => void made(room) });
   }
 
   // Which conversation is open is in the address, so that it can be kept, shared, and gone back from.
@@ -165,7 +169,7 @@ class App {
   }
 
   #route() {
-    const id = decodeURIComponent(location.hash.slice(1));
+    const id = location.hash.slice(1);
     const known = this.#messenger.conversations.get(id);
     element("visit").hidden = true;
     if (!/^(dm\.\d+\.\d+|room\.\d+)$/u.test(id)) this.#show(null);

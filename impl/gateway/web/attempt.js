@@ -6,8 +6,8 @@ import { element, setText } from "./dom.js";
 import { sentence } from "./sentences.js";
 
 /**
- * Does something; a refusal becomes a sentence in an element, by its id or itself. The buttons of a form rest meanwhile. Whether
- * it was done.
+ * Does something; a refusal becomes a sentence in an element, which is given by its id or itself. The buttons of a form
+ * rest meanwhile. Resolves to whether it was done.
  */
 export async function attempt(place, work, form = null) {
   const shown = typeof place === "string" ? element(place) : place;

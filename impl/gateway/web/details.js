@@ -91,7 +91,11 @@ export class Details {
   #room() {
     const { room, left } = this.#conversation;
     if (!room || left) return [make("p", "quiet empty", "You are not a member of this room any more.")];
-    this.#members ??= new Members({ messenger: this.#messenger, people: this.#people, conversation: this.#conversation });
+    this.#members ??= new Members({
+      messenger: this.#messenger,
+      people: this.#people,
+      conversation: this.#conversation,
+    });
     this.#members.paint();
     const settings = LEADS.has(room.role) ? [this.#settings(room)] : [];
     return [this.#summary(room), this.#members.element, this.#invitation(room), ...settings, this.#leaving()];
@@ -101,7 +105,13 @@ export class Details {
     const avatar = make("span", "avatar large");
     avatar.ariaHidden = "true";
     paintAvatar(avatar, room.name, room.id, true);
-    return make("section", "sheet summary", avatar, make("h3", "", room.name), make("p", "quiet about-them", room.description));
+    return make(
+      "section",
+      "sheet summary",
+      avatar,
+      make("h3", "", room.name),
+      make("p", "quiet about-them", room.description),
+    );
   }
 
   #settings(room) {
@@ -127,11 +137,15 @@ export class Details {
   async #save(form, room, wanted) {
     const changes = Object.entries(wanted).filter(([name, value]) => value !== (room[name] ?? ""));
     if (changes.length === 0) return;
-    await attempt(form.querySelector(".error"), async () => {
-      const request = { roomId: room.id, ...Object.fromEntries(changes) };
-      const answer = await this.#messenger.client.roomService.updateRoom(request);
-      this.#conversation.room = answer.room;
-    }, form);
+    await attempt(
+      form.querySelector(".error"),
+      async () => {
+        const request = { roomId: room.id, ...Object.fromEntries(changes) };
+        const answer = await this.#messenger.client.roomService.updateRoom(request);
+        this.#conversation.room = answer.room;
+      },
+      form,
+    );
     this.paint(this.#conversation);
   }
 

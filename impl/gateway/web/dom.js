@@ -78,7 +78,9 @@ export function paintAvatar(avatar, name, id, isRoom = false) {
   setText(avatar, [...name][0]?.toUpperCase() ?? "?");
   avatar.classList.toggle("room", isRoom);
   // Ids are made of a time and a counter: only all of their digits together differ from person to person.
-  avatar.dataset.hue = String([...String(id)].reduce((sum, digit) => (sum * 31 + digit.charCodeAt(0)) % 9973, 7) % HUES);
+  avatar.dataset.hue = String(
+    [...String(id)].reduce((sum, digit) => (sum * 31 + digit.charCodeAt(0)) % 9973, 7) % HUES,
+  );
 }
 
 /** Writes a text only if it differs, so that nothing is announced twice. */

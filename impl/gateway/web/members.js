@@ -87,8 +87,10 @@ export class Members {
     const avatar = make("span", "avatar small");
     avatar.ariaHidden = "true";
     paintAvatar(avatar, name, userId);
-    const lines = make("span", "lines", make("span", "name", mine ? `${name} (you)` : name), make("span", "quiet", `@${username}`));
-    const controls = [this.#role === "ROLE_OWNER" && !mine ? this.#choice(member, name) : make("span", "role", ROLES[role] ?? "")];
+    const title = make("span", "name", mine ? `${name} (you)` : name);
+    const lines = make("span", "lines", title, make("span", "quiet", `@${username}`));
+    const chooses = this.#role === "ROLE_OWNER" && !mine;
+    const controls = [chooses ? this.#choice(member, name) : make("span", "role", ROLES[role] ?? "")];
     if (!mine && REMOVES[this.#role]?.includes(role)) controls.push(this.#removal(member, name));
     return make("li", "", avatar, lines, ...controls);
   }
@@ -120,7 +122,12 @@ export class Members {
   }
 
   #addForm() {
-    const name = input("member", { placeholder: "User name", autocapitalize: "none", spellcheck: false, maxLength: 64 });
+    const name = input("member", {
+      placeholder: "User name",
+      autocapitalize: "none",
+      spellcheck: false,
+      maxLength: 64,
+    });
     name.ariaLabel = "Add a member: user name";
     const form = make("form", "beside", name, make("button", "", "Add"));
     form.noValidate = true;

@@ -50,7 +50,12 @@ async function create({ rooms, lookup, controls, clientRequestId, made, close })
   const { name, description, join, history, members } = controls;
   const names = members.value.split(/[\s,;]+/u).filter(Boolean);
   const users = await Promise.all(names.map(lookup));
-  const request = { name: name.value.trim(), description: description.value.trim(), join: join.value, history: history.value };
+  const request = {
+    name: name.value.trim(),
+    description: description.value.trim(),
+    join: join.value,
+    history: history.value,
+  };
   const memberIds = [...new Set(users.map((user) => user.id))];
   const { room } = await rooms.createRoom({ clientRequestId, memberIds, ...request });
   close();

@@ -113,7 +113,9 @@ export class Pane {
   }
 
   #items() {
-    const said = this.#timeline.messages.map((message) => (message.room ? this.#line(message) : this.#message(message)));
+    const said = this.#timeline.messages.map((message) =>
+      message.room ? this.#line(message) : this.#message(message),
+    );
     if (this.#timeline.newer) return said;
     const shown = new Set(said.map((item) => item.key));
     const waiting = this.#messenger.unsent(this.#conversation.id).map((entry) => this.#waiting(entry));

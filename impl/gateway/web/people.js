@@ -30,9 +30,11 @@ export class People {
   remember(user) {
     const { id = user.userId, username, displayName = "" } = user;
     if (!id || !username) return;
+    const before = this.#known.get(id);
     this.#known.delete(id);
-    this.#known.set(id, { id, username, displayName, about: user.about ?? this.#known.get(id)?.about ?? "" });
+    this.#known.set(id, { id, username, displayName, about: user.about ?? before?.about ?? "" });
     if (this.#known.size > MOST_KNOWN) this.#known.delete(this.#known.keys().next().value);
+    if (before?.username !== username || before.displayName !== displayName) this.#changed();
   }
 
   /** What somebody wants to be called, or their user name; until it is known, something in its place. */
@@ -56,7 +58,7 @@ export class People {
 
   async #work() {
     this.#asking += 1;
-    for (let id; !this.#stopped && (id = this.#queue.shift()); ) if (!this.#known.has(id)) await this.#learn(id);
+    for (let id; !this.#stopped && (id = this.#queue.shift());) if (!this.#known.has(id)) await this.#learn(id);
     this.#asking -= 1;
   }
 
@@ -69,6 +71,5 @@ export class People {
       if (error.transient) setTimeout(() => this.#asked.delete(id), RETRY_MS);
       else this.remember({ id, username: "Somebody" });
     }
-    if (!this.#stopped) this.#changed();
   }
 }

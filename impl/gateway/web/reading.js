@@ -27,7 +27,9 @@ export class Reading {
   /** Tells what is seen now. */
   look() {
     if (document.hidden || !document.hasFocus()) return;
-    const seqs = [...this.#visible].filter((end) => end.isConnected).map((end) => BigInt(end.closest("li").dataset.seq));
+    const seqs = [...this.#visible]
+      .filter((end) => end.isConnected)
+      .map((end) => BigInt(end.closest("li").dataset.seq));
     if (seqs.length > 0) this.#seen(seqs.reduce((left, right) => (left > right ? left : right)));
   }
 

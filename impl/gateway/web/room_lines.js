@@ -9,6 +9,8 @@ const HISTORY = {
   HISTORY_POLICY_EVERYTHING: "Members may read everything that was ever said.",
 };
 
+const ROLES = { ROLE_ADMIN: "an administrator", ROLE_OWNER: "the owner" };
+
 /** The sentence for a change of a room; `nameOf` gives the name of a user id, "You" for the reader's. */
 export function roomLine({ room: change, senderId }, nameOf) {
   const who = nameOf(senderId);
@@ -17,7 +19,7 @@ export function roomLine({ room: change, senderId }, nameOf) {
   if (changed) return settings(who, changed);
   if (joined) return came(who, joined.userId === senderId, nameOf(joined.userId));
   if (left) return went(who, left.userId === senderId, nameOf(left.userId));
-  if (role) return `${who} made ${object(nameOf(role.userId))} ${role.role === "ROLE_ADMIN" ? "an administrator" : "a member"}.`;
+  if (role) return `${who} made ${object(nameOf(role.userId))} ${ROLES[role.role] ?? "a member"}.`;
   if (owner) return `${who} handed the room over to ${object(nameOf(owner.userId))}.`;
   return "The room was changed.";
 }
@@ -32,7 +34,8 @@ function others(ids = [], nameOf) {
 function settings(who, { name, description, join, history }) {
   const said = [];
   if (name !== undefined) said.push(`${who} named the room “${name}”.`);
-  if (description !== undefined) said.push(description ? `${who} described the room: ${description}` : `${who} removed the description.`);
+  if (description) said.push(`${who} described the room: ${description}`);
+  if (description === "") said.push(`${who} removed the description.`);
   if (join in JOIN) said.push(JOIN[join]);
   if (history in HISTORY) said.push(HISTORY[history]);
   return said.join(" ");

@@ -25,8 +25,8 @@ export class Side {
 
   /** Paints the list; `current` is the id of the conversation that is open. Returns how many numbers are unread. */
   paint(current) {
-    const overviews = [...this.#messenger.conversations.values()].filter((overview) => this.#belongs(overview, current));
-    const items = overviews.map((overview) => this.#item(overview, current));
+    const known = [...this.#messenger.conversations.values()];
+    const items = known.filter((one) => this.#belongs(one, current)).map((one) => this.#item(one, current));
     items.sort((left, right) => right.time - left.time);
     reconcile(element("conversations"), items, (item) => this.#create(item), update);
     return items.reduce((sum, { unread }) => sum + unread, 0);
@@ -35,8 +35,9 @@ export class Side {
   /** The name under which a conversation is shown. */
   nameOf(overview) {
     if (overview.roomId) return overview.room?.name ?? "Room";
-    const name = overview.user ? overview.user.displayName || overview.user.username : this.#people.nameOf(overview.peerId);
-    return overview.peerId === this.#messenger.userId ? `${name} (you)` : name;
+    const { user, peerId } = overview;
+    const name = user ? user.displayName || user.username : this.#people.nameOf(peerId);
+    return peerId === this.#messenger.userId ? `${name} (you)` : name;
   }
 
   #belongs({ id, left, lastMessage, room, user }, current) {

@@ -16,15 +16,18 @@ const MARKS = {
 
 const KINDS = {
   message: { create: messageItem, update: updateMessage },
-  line: { create: () => make("li", "line", make("span")), update: (child, item) => setText(child.firstChild, item.text) },
+  line: {
+    create: () => make("li", "line", make("span")),
+    update: (child, item) => setText(child.firstChild, item.text),
+  },
   day: { create: () => make("li", "day"), update: (child, item) => setText(child, item.day) },
   unread: { create: () => make("li", "unread-from", make("span", "", "New")), update: () => undefined },
 };
 
 /**
  * Paints `{ key, kind, … }`: a "message" has mine, author, authorId, isRoom, text, lost, time, mark, error and entry, a
- * "line" a text and a time; both have a seq once they are numbered. Days are put between. `unreadFrom` is the seq above which
- * the reader had not read. `actions` has `retry(entry)` and `discard(entry)`.
+ * "line" a text and a time; both have a seq once they are numbered. Days are put between. `unreadFrom` is the number
+ * above which the reader had not read, or null. `actions` has `retry(entry)` and `discard(entry)`.
  */
 export function paintTimeline(list, items, unreadFrom, actions) {
   reconcile(
@@ -59,7 +62,8 @@ function updateMessage(child, item, actions) {
   child.classList.toggle("joined", item.joined);
   child.classList.toggle("lost", Boolean(item.lost));
   child.dataset.rung = item.mark;
-  if (!item.mine) setText(child.querySelector(".author, .bubble > .hidden"), item.isRoom ? item.author : `${item.author}: `);
+  if (!item.mine)
+    setText(child.querySelector(".author, .bubble > .hidden"), item.isRoom ? item.author : `${item.author}: `);
   const avatar = child.querySelector(".avatar");
   if (avatar) paintAvatar(avatar, item.author, item.authorId);
   const time = child.querySelector("time");
@@ -90,12 +94,13 @@ function paintFailure(child, item, actions) {
 function withDays(items, unreadFrom) {
   const painted = [];
   let last = null;
+  const isUnread = (item) => unreadFrom !== null && Boolean(item?.seq) && BigInt(item.seq) > unreadFrom;
   for (const item of items) {
     const day = new Date(item.time).toDateString();
     const sameDay = last && new Date(last.time).toDateString() === day;
     // What waits to be sent stands last, so a day may come twice: its key is that of the item below it.
     if (!sameDay) painted.push({ key: `day ${item.key}`, kind: "day", day: longDay(new Date(item.time)) });
-    const begins = unreadFrom !== null && item.seq && BigInt(item.seq) > unreadFrom && !(last?.seq && BigInt(last.seq) > unreadFrom);
+    const begins = isUnread(item) && !isUnread(last);
     if (begins) painted.push({ key: "unread", kind: "unread" });
     painted.push({ ...item, joined: Boolean(sameDay && !begins && follows(item, last)) });
     last = item;
@@ -104,5 +109,6 @@ function withDays(items, unreadFrom) {
 }
 
 function follows(item, last) {
-  return item.kind === "message" && last.kind === "message" && last.authorId === item.authorId && item.time - last.time < JOIN_MS;
+  const both = item.kind === "message" && last.kind === "message";
+  return both && last.authorId === item.authorId && item.time - last.time < JOIN_MS;
 }

@@ -1,12 +1,15 @@
 // A room seen from outside.
 
-import { RpcError } from "/client/index.js";
+import { Reason, RpcError } from "/client/index.js";
 
 import { attempt } from "./attempt.js";
 import { element, paintAvatar, setText } from "./dom.js";
 import { sentence } from "./sentences.js";
 
-/** Shows a room to who is no member; `joined(conversationId)` is called when they became one, `back()` if they do not want to. */
+/**
+ * Shows a room to who is no member. `joined(conversationId)` is called when they have become one, `back()` if they do
+ * not want to.
+ */
 export async function visit({ messenger, roomId, joined, back }) {
   element("visit").hidden = false;
   setText(element("visit-title"), "Room");
@@ -20,8 +23,9 @@ export async function visit({ messenger, roomId, joined, back }) {
     element("join").onclick = () => void join({ messenger, room, joined });
   } catch (error) {
     if (!(error instanceof RpcError)) throw error;
-    const closed = error.reason === "NOT_A_MEMBER";
-    setText(element("visit-error"), closed ? "This room is by invitation only. Ask a member to add you." : sentence(error));
+    // Who may not even look at a room could not join it either.
+    const reason = error.reason === Reason.NOT_A_MEMBER ? Reason.INVITE_ONLY : error.reason;
+    setText(element("visit-error"), sentence({ code: error.code, message: error.message, reason }));
   }
 }
 

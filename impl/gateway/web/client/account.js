@@ -3,6 +3,7 @@
 import { RpcError, createClient } from "../gen/im.js";
 
 import { LoginEnded } from "./errors.js";
+import { deviceStorage } from "./storage.js";
 
 const LOGIN = "idiom.login";
 const LOCK = "idiom.login";
@@ -26,7 +27,7 @@ export class Account extends EventTarget {
   /** Calls of the whole API for whoever is logged in. Tokens are exchanged as needed. */
   client;
 
-  constructor({ baseUrl = "", storage = globalThis.localStorage, locks = globalThis.navigator?.locks, fetch } = {}) {
+  constructor({ baseUrl = "", storage = deviceStorage(), locks = globalThis.navigator?.locks, fetch } = {}) {
     super();
     this.#storage = storage;
     this.#locks = locks ?? new OneByOne();

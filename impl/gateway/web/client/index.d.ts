@@ -51,7 +51,7 @@ export interface Locks {
 export interface AccountOptions {
   /** Put before every path; "" means the page's own origin. */
   baseUrl?: string;
-  /** Where the login is kept; localStorage unless told. */
+  /** Where the login is kept; localStorage unless told, memory where there is none. */
   storage?: TextStorage;
   /** Keeps tabs from exchanging a token at once; navigator.locks unless told. */
   locks?: Locks;
@@ -81,7 +81,11 @@ export class Account extends EventTarget {
   rename(user: User): void;
   /** The login has ended, here or in another tab. */
   addEventListener(type: "ended", listener: (event: LoginEndedEvent) => void, options?: AddEventListenerOptions): void;
-  addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: AddEventListenerOptions): void;
+  addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: AddEventListenerOptions,
+  ): void;
 }
 
 /** Tells that the login has ended, and why. */
@@ -100,7 +104,7 @@ export interface Cursor {
 export interface MessengerOptions {
   /** Logged in. */
   account: Account;
-  /** Where the outbox is kept; localStorage unless told. */
+  /** Where the outbox is kept; localStorage unless told, memory where there is none. */
   storage?: TextStorage;
   /** Where conversations go on; without it they begin where they are when the first session begins. */
   cursors?: Cursor[] | null;
@@ -167,7 +171,11 @@ export class Messenger extends EventTarget {
     listener: (event: MessengerEvents[K]) => void,
     options?: AddEventListenerOptions,
   ): void;
-  addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: AddEventListenerOptions): void;
+  addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: AddEventListenerOptions,
+  ): void;
 }
 
 /** "live" means that nothing is missing. */

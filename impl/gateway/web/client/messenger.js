@@ -10,6 +10,7 @@ import { Marks } from "./marks.js";
 import { Outbox } from "./outbox.js";
 import { privateId, targetOf } from "./overview.js";
 import { Sender } from "./sender.js";
+import { deviceStorage } from "./storage.js";
 import { Tabs } from "./tabs.js";
 
 /** How long a server may take to send what was missed, before it is asked for. */
@@ -38,10 +39,10 @@ export class Messenger extends EventTarget {
 
   /**
    * `account` is logged in. `cursors` says where conversations go on, and is what `cursors` was before; without
-   * it conversations begin where they are when the first session begins. `catchUp` is the most that is read of what was missed in a conversation:
-   * if it is more, the event "skipped" tells of it, and the newest messages follow.
+   * it conversations begin where they are when the first session begins. `catchUp` is the most that is read of what
+   * was missed in a conversation: if it is more, the event "skipped" tells of it, and the newest messages follow.
    */
-  constructor({ account, storage = globalThis.localStorage, cursors = null, catchUp = Infinity, WebSocket }) {
+  constructor({ account, storage = deviceStorage(), cursors = null, catchUp = Infinity, WebSocket }) {
     super();
     this.userId = account.userId;
     this.client = account.client;

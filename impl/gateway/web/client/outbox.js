@@ -123,7 +123,7 @@ export class Outbox {
     for (const entry of this.entries) if (entry.tab === tab) this.#put({ ...entry, tab: this.#tab });
   }
 
-  /** Takes note of what another tab wrote under a key of the storage, null if it was removed. False if it is not ours. */
+  /** Takes note of what another tab wrote under a key, null if it was removed. False if the key is not the outbox's. */
   changed(key, value) {
     if (!key?.startsWith(this.#prefix)) return false;
     const entry = parsed(value);

@@ -30,7 +30,10 @@ export class Puller {
   /** Reads what a feed lacks; once for all callers. */
   pull(conversationId, feed) {
     if (!this.#running.has(conversationId)) {
-      this.#running.set(conversationId, this.#inTurn(() => this.#fill(conversationId, feed)));
+      this.#running.set(
+        conversationId,
+        this.#inTurn(() => this.#fill(conversationId, feed)),
+      );
     }
     return this.#running.get(conversationId);
   }
@@ -47,8 +50,10 @@ export class Puller {
 
   async #fill(conversationId, feed) {
     try {
-      for (let failures = 0; feed.behind && !this.#stopped; ) {
-        const progress = await this.#step(conversationId, feed).catch((error) => this.#failed(conversationId, feed, error));
+      for (let failures = 0; feed.behind && !this.#stopped;) {
+        const progress = await this.#step(conversationId, feed).catch((error) =>
+          this.#failed(conversationId, feed, error),
+        );
         failures = progress ? 0 : failures + 1;
         if (failures && feed.behind) await pause(backoffMs(failures + 1));
       }

@@ -36,7 +36,7 @@ export class Sender {
     this.#running.add(conversationId);
     try {
       let failures = 0;
-      for (let entry; this.#socket.state === "open" && (entry = this.#outbox.next(conversationId)); ) {
+      for (let entry; this.#socket.state === "open" && (entry = this.#outbox.next(conversationId));) {
         const pauseMs = await this.#send(entry, failures + 1);
         failures = pauseMs === null ? 0 : failures + 1;
         if (pauseMs && this.#socket.state === "open") await this.#pause(pauseMs);

@@ -43,8 +43,10 @@ export class Tabs {
 
   async #await(tab) {
     const { signal } = this.#leave;
-    await this.#locks.request(PREFIX + tab, { signal }, () => this.#gone(tab)).catch((error) => {
-      if (!signal.aborted) throw error;
-    });
+    await this.#locks
+      .request(PREFIX + tab, { signal }, () => this.#gone(tab))
+      .catch((error) => {
+        if (!signal.aborted) throw error;
+      });
   }
 }
