@@ -59,6 +59,12 @@ async def test_the_example_serves_http_a_socket_and_both_consumers(
             assert refused.json()["details"][0]["reason"] == "SOLD_OUT"
             assert "/v1/shops/{parent}/orders" in (await client.get("/openapi.json")).json()["paths"]
         assert await said(process, "ship tea", "bill tea")
+        call = [sys.executable, "call.py", base, token]
+        environment = {**os.environ, "PYTHONPATH": "gen:."}
+        called = await asyncio.create_subprocess_exec(*call, cwd=shop, env=environment, stdout=PIPE)
+        out = (await called.communicate())[0].decode().splitlines()
+        assert out[0].startswith("shops/1/orders/")
+        assert out[1] == "True SOLD_OUT: there is no air left"
         address = f"ws://127.0.0.1:{sockets}/v1/ws"
         protocols = [Subprotocol("shop.v1.json")]
         async with connect(address, subprotocols=protocols, additional_headers=headers) as socket:
