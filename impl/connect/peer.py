@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 _RESUMING = "resume"
 """The lane in which a session is sent what it missed."""
 _ECHO_SECONDS = 1.0
+_OVERLAP_SECONDS = 30.0
+"""After which no live event comes any more that was sent as missed."""
 
 
 class Peer:
@@ -52,6 +54,8 @@ class Peer:
         "_connection",
         "_hub",
         "_lanes",
+        "_overlap",
+        "_overlap_ends",
         "_session",
         "_slot",
         "_token",
@@ -65,6 +69,9 @@ class Peer:
         self._token = ""
         self._address: SessionAddress | None = None
         self._backlog: Backlog | None = None
+        self._overlap: dict[str, Place] = {}
+        """How far conversations were sent as missed, as long as live events may still come of that."""
+        self._overlap_ends = 0.0
         self._slot = 0
         self._beaten = 0.0
         self._watch()
@@ -86,6 +93,8 @@ class Peer:
         """Time has passed."""
         if not self._connection.open:
             self._session.close(now)
+        if self._overlap and self.live and now > self._overlap_ends:
+            self._overlap = {}
         decision = self._session.tick(now, self._connection.heard, self._connection.said)
         if decision.beat:
             self._beat()
@@ -111,12 +120,23 @@ class Peer:
         """Hand a live frame to the client, after what comes before it; False if the session is over."""
         if self._session.state is State.CLOSING:
             return False
+        if self._repeats(frame):
+            return True
         written = frame.written(self._connection.codec)
         if self._backlog is not None and self._backlog.holds(frame.conversation_id):
             self._backlog.put(frame.conversation_id, frame.place, written)
         else:
             self._write(written)
         return True
+
+    def _repeats(self, frame: LiveFrame) -> bool:
+        """Whether the event was sent as missed: the history has events that are still on their way here."""
+        last = self._overlap.get(frame.conversation_id)
+        if last is None or frame.place is None:
+            return False
+        if frame.place > last:
+            del self._overlap[frame.conversation_id]
+        return frame.place <= last
 
     def say(self, frame: Message) -> None:
         """Hand a frame to the client that waits for nothing."""
@@ -250,6 +270,8 @@ class Peer:
 
     def _caught_up(self, one: Missing) -> None:
         self._hub.seen.note((self.session_id, one.conversation_id), one.place)
+        if one.complete and one.head is not None and one.place <= place_of(one.head):
+            self._overlap[one.conversation_id] = one.place
         self._release(one.conversation_id, one.place, one.head, complete=one.complete)
 
     def _release(
@@ -268,6 +290,7 @@ class Peer:
         if self._session.state is State.CATCHING_UP:
             self._session.live()
             self._backlog = None
+            self._overlap_ends = _now() + _OVERLAP_SECONDS
             self.say(ServerFrame(resumed=Resumed()))
 
     async def _serve(self, kind: str, frame: Message) -> None:

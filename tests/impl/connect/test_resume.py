@@ -301,6 +301,16 @@ async def test_live_events_wait_for_what_was_missed_and_none_comes_twice(held: H
         assert (await client.hear()).message == last
 
 
+async def test_what_was_sent_as_missed_does_not_come_again_when_it_arrives_late(held: Held) -> None:
+    async with held.town.client() as client:
+        session_id = await opened(client, held, start(held.alice.with_(held.bob)))
+        held.gate.free("list_messages")
+        assert seqs(await client.caught_up()) == [1, 2, 3]
+        (following,) = held.next(1)
+        await held.live(session_id, *held.missed, following)
+        assert (await client.hear()).message == following
+
+
 async def test_other_conversations_go_on_meanwhile(held: Held) -> None:
     async with held.town.client() as client:
         session_id = await opened(client, held, start(held.alice.with_(held.bob)))
