@@ -16,8 +16,8 @@ from codegen.runtime.errors import Error
 
 THREADS = 2
 """Hashes under way at once; each takes 64 MiB."""
-WAITING = 64
-"""Hashes that may wait; more are refused."""
+WAITING = 32
+"""Hashes that may wait; more are refused. As many as are done well before a call's deadline."""
 
 T = TypeVar("T")
 
@@ -31,7 +31,8 @@ class Passwords:
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
         self._nobody = ""
-        self._load = 0
+        self._waiting = 0
+        self._free = asyncio.Semaphore(THREADS)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="passwords")
 
     async def __aenter__(self) -> Self:
@@ -61,15 +62,19 @@ class Passwords:
             return False
 
     async def _run(self, work: Callable[[], T]) -> T:
-        if self._load >= THREADS + WAITING:
-            raise Error(OVERLOADED, "too many people log in at once", retry_after=1.0)
-        self._load += 1
+        if self._waiting >= WAITING:
+            raise Error(OVERLOADED, "too many people log in at once", retry_after=2.0)
+        self._waiting += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self._waiting -= 1  # who has gone meanwhile waits no longer, and nothing is hashed for them
         future = asyncio.get_running_loop().run_in_executor(self._threads, work)
         future.add_done_callback(self._done)
         return await asyncio.shield(future)
 
     def _done(self, future: asyncio.Future[T]) -> None:
-        """Counts down when the work has ended, not when its caller has gone."""
-        self._load -= 1
+        """There is a thread again when the work has ended, not when its caller has gone."""
+        self._free.release()
         if not future.cancelled():
             future.exception()

@@ -106,7 +106,25 @@ async def test_a_caller_who_goes_away_frees_the_place_only_when_the_work_has_end
         with pytest.raises(asyncio.CancelledError):
             await task
         assert await passwords.matches("x", await passwords.hash("x"))
-        assert passwords._load == 0
+        assert passwords._free._value == THREADS
+
+
+async def test_nothing_is_hashed_for_callers_who_have_gone_while_they_waited() -> None:
+    hashed: list[str] = []
+
+    class Counting(PasswordHasher):
+        def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+            hashed.append(str(password))
+            return super().hash(password, salt=salt)
+
+    async with Passwords(Counting(time_cost=1, memory_cost=8, parallelism=1)) as passwords:
+        tasks = [asyncio.create_task(passwords.hash(str(number))) for number in range(THREADS + WAITING)]
+        await asyncio.sleep(0)
+        for task in tasks[THREADS:]:
+            task.cancel()
+        await asyncio.wait(tasks)
+        assert await passwords.hash("later")
+    assert sorted(hashed) == ["0", "1", "later", "nobody"]
 
 
 async def test_a_stored_hash_that_cannot_be_read_matches_nothing() -> None:
