@@ -104,7 +104,7 @@ class RoomDirectory:
         """Lets the caller or somebody else in."""
         actor, user_id = caller_id(context), request.user_id
         action = Action.JOIN if user_id == actor else Action.ADD
-        await self._accounts.require((actor, user_id))
+        await self._require_users(action, actor, user_id, request.room_id)
         await self._require_place(action, actor, user_id, request.room_id)
         cause = self._cause(request.room_id, actor)
         change = cause.admits(action, user_id, self._limits.members_of_room)
@@ -160,6 +160,15 @@ class RoomDirectory:
             return await self._conversations.change(change)
         except Denied as denied:
             raise denial(action, denied.actor, denied.target) from None
+
+    async def _require_users(self, action: Action, actor_id: int, user_id: int, room_id: int) -> None:
+        """Error USER_NOT_FOUND, but only to those who could let somebody in."""
+        try:
+            await self._accounts.require((actor_id, user_id))
+        except Error:
+            state, membership = await self._seat(actor_id, room_id)
+            require(action, standing_of(membership, state), standing_of(None, state))
+            raise
 
     async def _require_place(self, action: Action, actor_id: int, user_id: int, room_id: int) -> None:
         """Error TOO_MANY_ROOMS if the user could be let in but for that."""

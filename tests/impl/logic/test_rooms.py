@@ -303,3 +303,11 @@ async def test_a_room_that_redis_has_lost_goes_on_as_the_database_knows_it(
     assert [m.user_id for m in await calls.roster(tier, ada, room)] == sorted([ada, bo])
     assert (await calls.add(tier, cy, room, cy)).joined_seq == said.seq + 1
     assert await calls.seqs(tier, cy, room) == [said.seq + 1]
+
+
+async def test_who_may_let_nobody_in_learns_of_nobody_who_exists(
+    tier: Tier, ada: int, bo: int, cy: int
+) -> None:
+    room = await calls.create(tier, ada, bo)
+    for actor, reason in ((bo, ROLE_REQUIRED), (cy, NOT_A_MEMBER), (ada, USER_NOT_FOUND)):
+        await refused(reason, calls.add(tier, actor, room, 4711))
