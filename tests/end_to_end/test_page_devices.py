@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -141,13 +142,31 @@ async def test_who_writes_everywhere_at_once_is_seen_in_one_order(three: Three, 
     killed = system.pid("connect-1")
     for number in range(6):
         if number == 3:
-            system.kill("connect-1")
+            system.kill("connect-1", signal.SIGTERM)
         for device in three.all:
             await device.say(f"{device.name} {number} {'phone' if device is three.phone else ''}".strip())
     await system.wait_restarted("connect-1", killed)
     await expect(three.desk.messages).to_have_count(18, timeout=RESTART_PATIENCE_MS)
     await expect(three.desk.unconfirmed).to_have_count(0, timeout=RESTART_PATIENCE_MS)
     await three.see(*await three.desk.messages.all_text_contents())
+
+
+async def test_what_redis_has_lost_is_sent_again_by_whoever_sent_it(three: Three, system: System) -> None:
+    await three.open_private()
+    await three.desk.say("stored before")
+    await three.desk.reaches("stored before", "read")
+    killed = {name: system.pid(name) for name in ("task-1", "redis")}
+    system.kill("task-1", signal.SIGSTOP)
+    texts = [f"accepted and lost {number}" for number in range(3)]
+    await three.desk.say(*texts)
+    await three.desk.sees("stored before", *texts)
+    shutil.rmtree(system.data_dir / "redis" / "appendonlydir")
+    for name in killed:
+        system.kill(name)
+    for name, pid in killed.items():
+        await system.wait_restarted(name, pid)
+    await three.desk.reaches(texts[-1], "read")
+    await three.see("stored before", *texts)
 
 
 async def test_a_message_on_its_way_survives_a_reload_and_arrives_once(three: Three, system: System) -> None:

@@ -213,12 +213,15 @@ async def test_tabs_of_one_browser_exchange_their_token_once(browser: Browser, h
         await second.page.goto(f"{hasty.url}/healthz")
         await second.page.evaluate(ENTER, ["", ""])
         exchanged: list[str] = []
-        renew = "async () => [await account.renew(await account.token()), await account.token()]"
+        stored = "JSON.parse(localStorage.getItem('idiom.login')).accessToken"
+        renew = f"async (token) => [await account.renew(token), {stored}]"
+        token = await first.page.evaluate(stored)
         for tab in (first, second):
             tab.page.on("request", lambda request: exchanged.append(request.url))
             await tab.page.evaluate("account.addEventListener('ended', () => (window.ended = true))")
-        one, other = await asyncio.gather(*(tab.page.evaluate(renew) for tab in (first, second)))
+        one, other = await asyncio.gather(*(tab.page.evaluate(renew, token) for tab in (first, second)))
         assert one == other == [True, one[1]]
+        assert one[1] != token
         assert [url for url in exchanged if "refresh" in url] == [f"{hasty.url}/v1/auth/refresh"]
         for tab in (first, second):
             me = await tab.page.evaluate("account.client.userService.getMe()")

@@ -175,7 +175,11 @@ export class Pane {
   }
 
   #seen(seq) {
-    if (this.#conversation && !this.#conversation.left) this.#messenger.markRead(this.#conversation.id, seq);
+    if (!this.#conversation || this.#conversation.left) return;
+    const { messages, newer, end } = this.#timeline;
+    // Behind the last message there may be numbers that have nothing to be seen.
+    const all = !newer && seq >= BigInt(messages.at(-1)?.seq ?? 0);
+    this.#messenger.markRead(this.#conversation.id, all ? end : seq);
   }
 
   /** Shows the newest messages, as soon as they can be had. */

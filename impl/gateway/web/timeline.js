@@ -12,6 +12,8 @@ export class Timeline {
   newer = false;
   /** Whether the first page has come. */
   loaded = false;
+  /** Number of the last message that is known, shown or not. */
+  end = 0n;
 
   constructor(most = MOST) {
     this.#most = most;
@@ -20,6 +22,7 @@ export class Timeline {
   /** Takes the newest page. */
   load({ messages, more }) {
     this.messages = messages.filter(hasContent);
+    this.#reach(messages);
     this.older = more;
     this.newer = false;
     this.loaded = true;
@@ -41,6 +44,7 @@ export class Timeline {
 
   /** Takes the page after the last message. */
   append({ messages, more }) {
+    this.#reach(messages);
     const last = this.messages.at(-1);
     this.messages.push(...messages.filter((message) => hasContent(message) && (!last || isBefore(last, message))));
     this.newer = more;
@@ -50,11 +54,16 @@ export class Timeline {
   /** Takes the next message of the conversation. Whether it is shown now. */
   arrive(message) {
     if (!this.loaded) this.#early.push(message);
+    else this.#reach([message]);
     const last = this.messages.at(-1);
     if (!this.loaded || this.newer || !hasContent(message) || (last && !isBefore(last, message))) return false;
     this.messages.push(message);
     this.#trim();
     return true;
+  }
+
+  #reach(messages) {
+    for (const { seq } of messages) if (BigInt(seq) > this.end) this.end = BigInt(seq);
   }
 
   #trim() {

@@ -285,6 +285,19 @@ async def test_what_was_accepted_in_an_epoch_that_ended_is_sent_again_as_such(pa
     assert await run(page, OUTBOX, script) == ["a", True]
 
 
+async def test_what_a_later_head_does_not_reach_is_sent_again(page: Page) -> None:
+    script = """
+        for (const id of ["a", "b", "c"]) add(id);
+        accepted("a", "7");
+        accepted("b", "8");
+        const asked = outbox.of("dm.1.2");
+        accepted("c", "9");
+        const missed = ["8", "7"].map((seq) => outbox.missed(asked, { epoch: "1", seq }));
+        return [missed, ids([outbox.next("dm.1.2")]), outbox.request(outbox.next("dm.1.2")).resend];
+    """
+    assert await run(page, OUTBOX, script) == [[False, True], "b", True]
+
+
 async def test_what_waited_so_long_that_the_service_may_have_forgotten_it_is_marked(page: Page) -> None:
     script = """
         const late = (minutes) => outbox.request(add(`${minutes}`), Date.now() + minutes * 60_000).resend;

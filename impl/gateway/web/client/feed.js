@@ -24,6 +24,8 @@ export class Feed {
     this.cursor = cursor;
     /** Highest position heard of. */
     this.target = cursor ?? START;
+    /** Number of the last message that was delivered; what lies between it and the cursor has no content. */
+    this.shown = this.target.seq;
   }
 
   /** Whether there are, or may be, messages that were not delivered yet. */
@@ -43,6 +45,7 @@ export class Feed {
   /** Sets the cursor where there is none. Returns what can be delivered now. */
   begin(cursor) {
     this.cursor ??= cursor;
+    this.shown = this.cursor.seq;
     this.note(this.cursor);
     return this.#advance([]);
   }
@@ -107,7 +110,9 @@ export class Feed {
     if (!isAfter(position, this.cursor)) return;
     this.cursor = position;
     this.note(position);
-    if (this.#isFresh(message)) delivered.push(message);
+    if (!this.#isFresh(message)) return;
+    this.shown = position.seq;
+    delivered.push(message);
   }
 
   #advance(delivered) {

@@ -31,7 +31,8 @@ export class Inbox {
 
   /**
    * `told` has `tell(event)`, `reached(head)`, called for every head, `delivered(message)`, called for every message,
-   * and `received(conversationId, position)`, called when messages of others have been delivered.
+   * `received(conversationId, position)`, called when messages of others have been delivered, and
+   * `read(conversationId, seq)`, called when there is nothing to be read up to there.
    */
   constructor({ userId, client, cursors, catchUp, told }) {
     this.#userId = userId;
@@ -179,18 +180,27 @@ export class Inbox {
     return message.conversationId.startsWith("room.") ? null : START;
   }
 
+  /** Tells of messages that a feed has given out. */
   #deliver(id, messages) {
-    if (messages.length === 0) return;
     const overview = this.conversation(id);
     for (const message of messages) {
       overview.happened(message);
       this.#told.delivered(message);
       this.#told.tell(message.room ? new events.RoomChanged(message) : new events.MessageReceived(message));
     }
-    const others = messages.some(({ senderId }) => senderId !== this.#userId);
-    if (others && overview.peerId) this.#told.received(id, this.#feeds.get(id).cursor);
+    this.#mark(overview, messages);
+    if (messages.length === 0) return;
     this.changed(id);
     if (!this.#introduced.has(id)) void this.#introduce(id);
+  }
+
+  /** What others have sent has arrived. Numbers without content are read with what lies before them. */
+  #mark({ id, peerId, readSeq }, messages) {
+    const { cursor, shown } = this.#feeds.get(id);
+    const empty = cursor && cursor.seq > shown;
+    const others = messages.some(({ senderId }) => senderId !== this.#userId);
+    if (peerId && (others || empty)) this.#told.received(id, cursor);
+    if (empty && readSeq >= shown && this.read(id, cursor.seq)) this.#told.read(id, cursor.seq);
   }
 
   #pull(id) {

@@ -277,6 +277,8 @@ export class Feed {
   cursor: Position | null;
   /** Highest position heard of. */
   target: Position;
+  /** Number of the last message that was delivered; what lies between it and the cursor has no content. */
+  shown: bigint;
   /** Whether there are, or may be, messages that were not delivered yet. */
   readonly behind: boolean;
   /** The number after which history is to be read. */
@@ -342,6 +344,8 @@ export class Outbox {
   reached(head: Head): boolean;
   /** A conversation is in an epoch. Whether something is to be sent again. */
   entered(conversationId: string, epoch: Int64): boolean;
+  /** Takes a head that was asked for after entries had been accepted. Whether something is to be sent again. */
+  missed(entries: Entry[], head: Head): boolean;
   /** The service will never take it as it is. */
   fail(entry: Entry, reason: string): Entry;
   /** Sends what failed again, from this tab. */

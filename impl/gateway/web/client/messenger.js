@@ -16,8 +16,8 @@ import { Tabs } from "./tabs.js";
 /** How long a server may take to send what was missed, before it is asked for. */
 const RESUME_PATIENCE_MS = 15_000;
 
-/** How often the storage of accepted messages is asked about of which nobody has heard. */
-const DURABLE_PATIENCE_MS = 30_000;
+/** How long after being sent an accepted message is asked about that is not known to be in the database. */
+const DURABLE_PATIENCE_MS = 10_000;
 
 /** The messages of one user. What happens is told by events (events.js); docs/clients.md has the semantics. */
 export class Messenger extends EventTarget {
@@ -221,6 +221,7 @@ export class Messenger extends EventTarget {
     reached: (head) => this.#outbox.reached(head) && this.#sender.wake(),
     delivered: (message) => this.#noted(message),
     received: (conversationId, position) => this.#marks.received(conversationId, position),
+    read: (conversationId, seq) => this.#marks.read(conversationId, seq),
   };
 
   /** What the sender tells. */
@@ -263,14 +264,21 @@ export class Messenger extends EventTarget {
     }
   }
 
-  /** Progress may be lost; a head tells it again. */
+  /** Word of progress may be lost, and so may the message: a head tells. */
   async #askForDurable() {
     const late = (entry) => entry.state === "accepted" && Date.now() - entry.createdAt > DURABLE_PATIENCE_MS;
-    const ids = new Set(this.#outbox.entries.filter(late).map((entry) => entry.conversationId));
-    for (const id of ids) {
+    const entries = this.#outbox.entries.filter(late);
+    for (const id of new Set(entries.map((entry) => entry.conversationId))) {
       if (this.state !== "live") return;
-      await this.look(id).catch(ignoreRefusal);
+      const asked = entries.filter((entry) => entry.conversationId === id);
+      await this.#ask(id, asked).catch(ignoreRefusal);
     }
+  }
+
+  async #ask(conversationId, entries) {
+    const { conversation } = await this.client.conversationService.getConversation({ conversationId });
+    this.#inbox.describe(conversation);
+    if (this.#outbox.missed(entries, conversation.head ?? {})) this.#sender.wake();
   }
 
   /** Sends what another tab can send no more. */

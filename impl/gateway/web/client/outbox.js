@@ -2,6 +2,7 @@
 // again is harmless. Pure state and a Storage: no network, no page.
 
 import { OutboxFull } from "./errors.js";
+import { isAfter, positionOf } from "./position.js";
 
 const PREFIX = "idiom.outbox";
 
@@ -97,6 +98,17 @@ export class Outbox {
     return old.length > 0;
   }
 
+  /**
+   * Takes a head that was asked for after entries had been accepted: what it does not reach was lost, and is to be sent
+   * again. Whether there is such.
+   */
+  missed(entries, head) {
+    const beyond = entries.filter((entry) => isAccepted(entry) && isAfter(positionOf(entry), positionOf(head)));
+    const lost = beyond.filter((entry) => isAccepted(this.#entries.get(entry.clientMessageId)));
+    for (const entry of lost) this.#put({ ...entry, state: "pending", resend: true });
+    return lost.length > 0;
+  }
+
   /** The service will never take it as it is. */
   fail(entry, reason) {
     return this.#put({ ...entry, state: "failed", reason });
@@ -137,7 +149,7 @@ export class Outbox {
   }
 
   #accepted(conversationId) {
-    return this.of(conversationId).filter((entry) => entry.state === "accepted");
+    return this.of(conversationId).filter(isAccepted);
   }
 
   #put(entry) {
@@ -155,6 +167,10 @@ export class Outbox {
     const entries = keys.map((key) => parsed(this.#storage.getItem(key))).filter(Boolean);
     return entries.sort((left, right) => left.createdAt - right.createdAt);
   }
+}
+
+function isAccepted(entry) {
+  return entry?.state === "accepted";
 }
 
 /** An entry as it was written; null if something else wrote there. */
