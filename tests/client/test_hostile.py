@@ -11,6 +11,7 @@ from itertools import count, pairwise
 import pytest
 from im.logic.v1.room_pb2 import JOIN_POLICY_OPEN, RoomSettings
 
+from codegen.runtime.client import reconnect
 from codegen.runtime.client.frames import Encoding
 from impl.client import Messenger, Options, sender, session
 from tests.client.readers import Reader, history
@@ -25,6 +26,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "WELCOME_SECONDS", 3.0)
     monkeypatch.setattr(session, "RESUME_SECONDS", 1.0)
     monkeypatch.setattr(sender, "ATTEMPT_SECONDS", 1.0)
+    monkeypatch.setattr(reconnect, "LONGEST_PAUSE", 1.0)
 
 
 @asynccontextmanager
