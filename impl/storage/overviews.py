@@ -10,9 +10,10 @@ from typing import Any, Protocol, Self
 
 from redis.asyncio import Redis
 
+from codegen.runtime.streams.partitions import partition_of
 from impl.storage.entries import membership_of, room_of_fields
 from impl.storage.envelope import private_members, room_of
-from impl.storage.keys import keys_of
+from impl.storage.keys import ConversationKeys
 from impl.storage.membership import Membership, Overview
 from impl.storage.redis_client import translated
 from impl.storage.sequencer import Sequencer
@@ -37,7 +38,8 @@ class StoredViews(Protocol):
 class Overviews:
     """Reads many conversations in one round trip. An async context manager.
 
-    What only the database knew is brought into Redis in the background.
+    What only the database knew is brought into Redis in the background; so is what Redis holds from an
+    earlier epoch, of which the database is asked, too: Redis may have come back in an older state.
     """
 
     def __init__(self, redis: Redis, partitions: int, sequencer: Sequencer, stored: StoredViews) -> None:
@@ -64,42 +66,47 @@ class Overviews:
         """What a user sees of those conversations that anybody knows."""
         names = list(dict.fromkeys(conversation_ids))
         looks = await self._look([_Users(name, user_id) for name in names], last_event=last_event)
-        cold, forgotten = await asyncio.gather(
-            self._ask(user_id, [look.users.conversation_id for look in looks if look.cold]),
+        stored, forgotten = await asyncio.gather(
+            self._ask(user_id, [look.users.conversation_id for look in looks if look.cold or look.stale]),
             self._stays(user_id, [look.users.conversation_id for look in looks if look.forgotten]),
         )
-        found = dict(cold)
-        for look in looks:
-            if not look.cold:
-                name = look.users.conversation_id
-                found[name] = look.overview(forgotten.get(name))
-        return {name: found[name] for name in names if name in found}
+        found = {}
+        for name, look in zip(names, looks, strict=True):
+            if view := look.believed(stored.get(name), forgotten.get(name)):
+                found[name] = view
+        return found
 
     async def _look(self, wanted: Sequence[_Users], *, last_event: bool) -> list[_Look]:
         pipeline = self._redis.pipeline(transaction=False)
-        for users in wanted:
-            name, keys = users.conversation_id, keys_of(users.conversation_id, self._partitions)
-            pipeline.hmget(keys.head(name), "epoch", "seq", "id", "persisted")
+        partitions = [partition_of(users.conversation_id, self._partitions) for users in wanted]
+        asked = list(dict.fromkeys(partitions))
+        for partition in asked:
+            pipeline.hget(ConversationKeys(partition).of_partition.generation, "epoch")
+        for users, partition in zip(wanted, partitions, strict=True):
+            name, keys = users.conversation_id, ConversationKeys(partition)
+            pipeline.hmget(keys.head(name), "epoch", "seq", "id", "persisted", "asked")
             pipeline.hmget(keys.members(name), users.fields)
             if users.in_room:
                 pipeline.hgetall(keys.room(name))
             if last_event:
-                pipeline.zrevrange(keys.tail(name), 0, 0)
+                pipeline.zrevrange(keys.tail(name), 0, 0, withscores=True)
         with translated():
             answers: Iterator[Any] = iter(await pipeline.execute() if wanted else ())
+        epochs = {partition: next(answers) for partition in asked}
         return [
             _Look(
                 users,
+                epochs[partition],
                 head=next(answers),
                 entries=next(answers),
                 room=next(answers) if users.in_room else {},
                 newest=next(answers) if last_event else (),
             )
-            for users in wanted
+            for users, partition in zip(wanted, partitions, strict=True)
         ]
 
     async def _ask(self, user_id: int, conversation_ids: Sequence[str]) -> Mapping[str, Overview]:
-        """Conversations that Redis does not know."""
+        """Conversations that Redis does not know, or not as they are in this epoch."""
         if not conversation_ids:
             return {}
         found = await self._stored.overviews(user_id, conversation_ids)
@@ -138,12 +145,15 @@ class _Look:
     """What Redis holds of a conversation that concerns a user."""
 
     users: _Users
+    current: bytes | None
+    """Epoch of the partition."""
     head: Sequence[bytes | None]
-    """Epoch, seq, id, persisted."""
+    """Epoch, seq, id, persisted, and the epoch in which the database was last asked."""
     entries: Sequence[bytes | None]
     """Of the user, and of the other if there is one."""
     room: Mapping[bytes, bytes]
-    newest: Sequence[bytes]
+    newest: Sequence[tuple[bytes, float]]
+    """The last envelope of the hot tail and its number, if they were asked for."""
 
     @property
     def cold(self) -> bool:
@@ -151,13 +161,28 @@ class _Look:
         return self.head[0] is None
 
     @property
+    def stale(self) -> bool:
+        """Whether Redis may know less than the database: nobody has compared them in this epoch."""
+        return not self.cold and self.current not in (self.head[0], self.head[4])
+
+    @property
     def forgotten(self) -> bool:
         """Whether the user may have been a member once. Redis forgets who has left when it loads a room."""
         return not self.cold and self.entries[0] is None and not self.users.foreign
 
+    def believed(self, stored: Overview | None, former: Membership | None) -> Overview | None:
+        """What the user sees: what is `stored` if that is more than Redis holds.
+
+        The accept script judges in the same way.
+        """
+        epoch, seq = (int(number or 0) for number in self.head[:2])
+        if self.cold or (stored and (stored.epoch > epoch or stored.seq > seq)):
+            return stored
+        return self.overview(former)
+
     def overview(self, former: Membership | None) -> Overview:
-        """What the user sees; `former` if Redis does not know them."""
-        epoch, seq, last_id, durable = (int(number or 0) for number in self.head)
+        """What the user sees by Redis; `former` if Redis does not know them."""
+        epoch, seq, last_id, durable = (int(number or 0) for number in self.head[:4])
         own, peer = self.entries[0], self.entries[1] if self.users.peer_id else None
         return Overview(
             conversation_id=self.users.conversation_id,
@@ -168,5 +193,6 @@ class _Look:
             membership=membership_of(self.users.own_id, own) if own else former,
             peer=membership_of(self.users.peer_id, peer) if peer else None,
             room=room_of_fields(self.room),
-            last_event=self.newest[0] if self.newest else None,
+            # What the hot tail holds may be older than what the database has told since.
+            last_event=next((event for event, number in self.newest if number >= seq), None),
         )

@@ -27,7 +27,7 @@ _TOGETHER: Final = 1024
 
 
 class Rooms:
-    """Reads rooms; brings those into Redis that only the database knows."""
+    """Reads rooms; brings those into Redis that only the database knows, or may know better."""
 
     def __init__(self, redis: Redis, partitions: int, sequencer: Sequencer) -> None:
         self._redis = redis
@@ -38,10 +38,11 @@ class Rooms:
         """A room without its members; None if there is none."""
         if room_of(conversation_id) is None:
             return None
-        room = await self._state(conversation_id)
-        if room is None and await self._sequencer.warm(conversation_id):
-            room = await self._state(conversation_id)
-        return room
+        if not await self._in_redis(conversation_id):
+            return None
+        with translated():
+            fields: Any = await self._redis.hgetall(self._keys(conversation_id).room(conversation_id))
+        return room_of_fields(fields)
 
     async def roster(self, conversation_id: str, token: str, limit: int) -> tuple[list[Membership], str]:
         """A page of present members, and the token of the next."""
@@ -55,21 +56,26 @@ class Rooms:
         return members, _token(conversation_id, page[-1]) if more else ""
 
     async def sizes(self, conversation_ids: Sequence[str], most: int) -> dict[str, Size]:
-        """Numbers of present members, and who they are where they are not more than `most`."""
+        """Numbers of present members, and who they are where they are not more than `most`.
+
+        Nobody is let in by this: it may be as Redis knew it in an earlier epoch, until somebody else looks.
+        """
         sizes = await self._sizes(conversation_ids, most)
         unknown = [name for name in conversation_ids if name not in sizes and room_of(name) is not None]
         loaded = [name for name in unknown if await self._sequencer.warm(name)]
         return sizes | await self._sizes(loaded, most)
 
-    async def _state(self, conversation_id: str) -> RoomState | None:
-        with translated():
-            fields: Any = await self._redis.hgetall(self._keys(conversation_id).room(conversation_id))
-        return room_of_fields(fields)
-
     async def _in_redis(self, conversation_id: str) -> bool:
+        """Whether there is such a room. Then Redis holds what the database has of it in this epoch."""
+        keys = self._keys(conversation_id)
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.hget(keys.of_partition.generation, "epoch")
+        pipeline.hmget(keys.head(conversation_id), "epoch", "asked")
         with translated():
-            found = await self._redis.exists(self._keys(conversation_id).room(conversation_id))
-        return bool(found) or await self._sequencer.warm(conversation_id)
+            current, compared = await pipeline.execute()
+        if current is not None and current in compared:
+            return True
+        return await self._sequencer.warm(conversation_id)
 
     async def _places(self, conversation_id: str, after: Place, limit: int) -> list[Place]:
         key = self._keys(conversation_id).roster(conversation_id)

@@ -63,7 +63,8 @@ local function believe_stored(keys, head_epoch, head_seq, stored)
     if stored.epoch > head_epoch or stored.seq > head_seq then
       replace_members(keys, stored)
       head_epoch, head_seq = math.max(head_epoch, stored.epoch), math.max(head_seq, stored.seq)
-      call('HSET', keys.head, 'epoch', digits(head_epoch), 'seq', digits(head_seq))
+      -- The id is no longer that of the last event.
+      call('HSET', keys.head, 'epoch', digits(head_epoch), 'seq', digits(head_seq), 'id', '0')
     end
     local persisted = tonumber(call('HGET', keys.head, 'persisted') or '0')
     call('HSET', keys.head, 'persisted', digits(math.max(persisted, stored.seq)))

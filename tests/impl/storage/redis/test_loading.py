@@ -159,6 +159,32 @@ async def test_in_a_new_epoch_the_database_is_believed_where_it_knows_more_than_
     assert await process.conversations.room(ROOM) == lobby(OWNER, MEMBER)
 
 
+async def test_who_only_looks_in_a_new_epoch_makes_redis_ask_once(world: World, process: Process) -> None:
+    await process.conversations.change(create(1, 2, 3))
+    world.stored[ROOM] = stored(OWNER, MEMBER, seq=40)
+    await renew(process)
+    before = world.loads
+
+    for _ in range(3):
+        members, _ = await process.conversations.roster(ROOM, "", 10)
+        assert [member.user_id for member in members] == [1, 10]
+        assert await process.conversations.room(ROOM) == lobby(OWNER, MEMBER)
+    assert world.loads == before + 1
+    asked = world.views
+    assert (await process.conversations.overview(1, [ROOM]))[ROOM].membership == OWNER
+    assert world.views == asked
+
+
+async def test_what_is_seen_first_in_a_new_epoch_is_what_the_database_knows(
+    world: World, process: Process
+) -> None:
+    await process.conversations.change(create(1, 2, 3))
+    world.stored[ROOM] = stored(OWNER, MEMBER, seq=40)
+    await renew(process)
+    seen = await process.conversations.overview(3, [ROOM])
+    assert (seen[ROOM].seq, seen[ROOM].membership, seen[ROOM].room) == (40, None, lobby(OWNER, MEMBER))
+
+
 async def test_members_who_come_in_a_new_epoch_come_with_its_numbers(world: World, process: Process) -> None:
     await process.conversations.change(create())
     await renew(process)
