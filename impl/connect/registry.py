@@ -11,6 +11,7 @@ from impl.storage.room_instances import RoomInstances
 
 LINGER_SECONDS = 15.0
 _BATCH = 512
+_MOMENT = 60.0
 
 
 class RoomRegistry:
@@ -46,6 +47,8 @@ class RoomRegistry:
         """Rooms to the turn in which they were registered."""
         self._deserted: dict[str, float] = {}
         """Registered rooms without members, and since when."""
+        self._withdrawn: dict[str, float] = {}
+        """Rooms that were withdrawn a moment ago, and when."""
         self.turn = 0
         """Of the last registration."""
 
@@ -60,22 +63,34 @@ class RoomRegistry:
         return any(self._registered.get(room, turn + 1) > turn for room in conversation_ids)
 
     async def follow(self, *, ending: bool = False) -> bool:
-        """Brings the map to what the index says; whether rooms had to be registered.
+        """Brings the map to what the index says.
 
         A room without members lingers, because who went often comes back; not when the process is ending.
+
+        Returns:
+            Whether a room is back that was withdrawn a moment ago: who told us may have registered us before
+            that, and others may have found nobody to tell.
         """
-        missing = self._index.rooms - self._registered.keys()
-        if missing:
-            async with self._writing:
-                await self._add([room for room in missing if room not in self._registered])
         now = asyncio.get_running_loop().time()
+        back = await self._register_missing()
         deserted = self._registered.keys() - self._index.rooms
         self._deserted = {room: self._deserted.get(room, now) for room in deserted}
         leaving = [room for room, since in self._deserted.items() if ending or now >= since + self._linger]
         if leaving:
             async with self._writing:
                 await self._remove(leaving)
-        return bool(missing)
+        old = [room for room, since in self._withdrawn.items() if now > since + _MOMENT]
+        for room in old:
+            del self._withdrawn[room]
+        return back
+
+    async def _register_missing(self) -> bool:
+        if not self._index.rooms - self._registered.keys():
+            return False
+        async with self._writing:
+            missing = self._index.rooms - self._registered.keys()
+            await self._add(missing)
+        return not missing.isdisjoint(self._withdrawn)
 
     async def refresh(self) -> None:
         """Writes all registered rooms again."""
@@ -93,6 +108,7 @@ class RoomRegistry:
         """Who needs a room from now on waits until it is out of the map, and then adds it again."""
         for batch in _batches(tuple(rooms)):
             leaving = [room for room in batch if room not in self._index.rooms]
+            self._withdrawn |= dict.fromkeys(leaving, asyncio.get_running_loop().time())
             for room in leaving:
                 self._registered.pop(room, None)
             await self._instances.remove(*self._here, leaving)

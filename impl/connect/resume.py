@@ -74,7 +74,7 @@ class Missing:
         """How many messages are missing; 0 if that is not known, as with an epoch between."""
         if self.head is None or self.place[0] not in (0, self.head.epoch):
             return 0
-        return max(1, self.head.seq - self.place[1])
+        return max(1, self.head.seq - max(self.place[1], self.head.first_seq - 1))
 
 
 def place_of(position: Message | Head | Cursor) -> Place:

@@ -60,9 +60,21 @@ async def test_what_was_read_before_another_session_registered_the_room_is_read_
 async def test_rooms_of_which_events_tell_are_registered_too(redis: Redis) -> None:
     async with scene(redis) as here:
         here.index.came(1, ROOM, 1)
-        assert await here.registry.follow()
         assert not await here.registry.follow()
         assert await here.registered(ROOM) == {ROOM}
+
+
+async def test_a_room_that_comes_back_as_it_was_withdrawn_may_have_missed_something(redis: Redis) -> None:
+    async with scene(redis) as here:
+        here.index.came(1, ROOM, 1)
+        await here.registry.follow()
+        here.index.went(1, ROOM, 2)
+        await here.registry.follow()
+        here.index.came(1, ROOM, 3)
+        here.index.came(1, OTHER, 1)
+        assert await here.registry.follow()
+        assert not await here.registry.follow()
+        assert await here.registered(ROOM, OTHER) == {ROOM, OTHER}
 
 
 async def test_a_deserted_room_lingers_and_then_leaves_the_map(redis: Redis) -> None:

@@ -96,6 +96,17 @@ def test_incomplete_says_where_to_go_on(
     assert (frame.head.epoch, frame.head.seq, frame.after_seq) == told
 
 
+@pytest.mark.parametrize(
+    ("at", "of", "first", "expected"),
+    [((1, 3), (1, 9), 1, 6), ((0, 0), (1, 9), 1, 9), ((0, 0), (1, 9), 8, 2), ((1, 3), (2, 1009), 1, 0)],
+)
+def test_as_much_is_reserved_as_the_member_may_read(at: Place, of: Place, first: int, expected: int) -> None:
+    last = head(*of)
+    last.first_seq = first
+    (one,) = plan(1, [cursor(*at)], {SELF: last}, BOUNDS)
+    assert one.expected == expected
+
+
 def test_a_budget_gives_no_more_than_it_has() -> None:
     budget = Budget(Bounds(messages=5, size=100))
     assert [budget.reserve(3), budget.reserve(3), budget.reserve(1)] == [3, 2, 0]
