@@ -8,8 +8,8 @@ import { deviceStorage } from "./storage.js";
 const LOGIN = "idiom.login";
 const LOCK = "idiom.login";
 
-/** How long before its end an access token is exchanged, unless it lives shorter than twice that. */
-const MARGIN_MS = 60_000;
+/** The part of its life after which an access token is exchanged. */
+const RENEWAL = 0.8;
 
 const LOGOUT_MS = 5000;
 
@@ -142,7 +142,7 @@ export class Account extends EventTarget {
 /** What is kept of an answer with tokens. Clocks may differ: only a plausible life is believed. */
 function tokensOf({ accessToken, refreshToken, expiresAt }) {
   const life = Date.parse(expiresAt) - Date.now();
-  const renewAt = life > 0 ? Date.now() + Math.max(life / 2, life - MARGIN_MS) : null;
+  const renewAt = life > 0 ? Date.now() + life * RENEWAL : null;
   return { accessToken, refreshToken, renewAt, requestId: randomId() };
 }
 

@@ -7,7 +7,7 @@
 import { START, follows, isAfter, positionOf } from "./position.js";
 
 /** Messages held beyond a hole. More are dropped: history has them. */
-const MOST_HELD = 256;
+const MOST_HELD = 200;
 
 /** Messages of which a repetition under another number is recognised. */
 const MOST_REMEMBERED = 1024;
@@ -136,9 +136,9 @@ export class Feed {
     if (this.#held.size === 0) this.target = this.cursor;
   }
 
-  /** False for a repetition: the same sender's same id, or the tombstone of one. */
+  /** False for what has no content, and for a repetition: the same sender's same id. */
   #isFresh({ senderId, clientMessageId, tombstone }) {
-    if (BigInt(tombstone?.duplicateOf ?? 0) > 0n) return false;
+    if (tombstone) return false;
     if (!clientMessageId) return true;
     const key = `${senderId}/${clientMessageId}`;
     if (this.#remembered.has(key)) return false;

@@ -9,7 +9,7 @@ import { START, inJson, isAfter, positionOf } from "./position.js";
 import { Puller } from "./puller.js";
 
 /** A message may overtake the one before it; only a gap that lasts is worth a request. */
-const GAP_PATIENCE_MS = 200;
+const GAP_PATIENCE_MS = 150;
 
 /** As many heads as `welcome` has at most, and as many cursors as `hello` may have. */
 const MOST_HEADS = 1000;
@@ -71,6 +71,11 @@ export class Inbox {
     const stays = this.#positions.filter(({ conversationId: id }) => !this.conversation(id).left);
     stays.sort((left, right) => recency(right.conversationId) - recency(left.conversationId));
     return stays.slice(0, MOST_HEADS);
+  }
+
+  /** The highest position of a conversation that was heard of. */
+  heardOf(id) {
+    return this.#feeds.get(id)?.target ?? START;
   }
 
   /** A session has begun. */

@@ -338,8 +338,8 @@ export class Outbox {
   request(entry: Entry, now?: number): SendMessageRequest;
   /** The service has accepted a message. */
   accept(message: Message): void;
-  /** Everything of a conversation up to a number is in the database. */
-  durable(conversationId: string, seq: bigint): void;
+  /** Everything of an epoch of a conversation up to a number is in the database. */
+  durable(position: { conversationId: string; epoch?: Int64 | bigint; seq: Int64 | bigint }): void;
   /** Takes a head. Whether something is to be sent again. */
   reached(head: Head): boolean;
   /** A conversation is in an epoch. Whether something is to be sent again. */

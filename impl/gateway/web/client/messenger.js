@@ -17,7 +17,7 @@ import { Tabs } from "./tabs.js";
 const RESUME_PATIENCE_MS = 15_000;
 
 /** How long after being sent an accepted message is asked about that is not known to be in the database. */
-const DURABLE_PATIENCE_MS = 10_000;
+const DURABLE_PATIENCE_MS = 5_000;
 
 /** The messages of one user. What happens is told by events (events.js); docs/clients.md has the semantics. */
 export class Messenger extends EventTarget {
@@ -187,7 +187,11 @@ export class Messenger extends EventTarget {
   }
 
   #progressed(progress) {
-    if (progress.state === "DURABLE") this.#outbox.durable(progress.conversationId, BigInt(progress.seq ?? 0));
+    const { conversationId, state } = progress;
+    const seq = BigInt(progress.seq ?? 0);
+    const heardOf = this.#inbox.heardOf(conversationId);
+    // A number that nobody has heard of may be one of a later epoch, which proves nothing of this one.
+    if (state === "DURABLE" && seq <= heardOf.seq) this.#outbox.durable({ ...heardOf, conversationId, seq });
     this.#inbox.progressed(progress);
   }
 
@@ -228,7 +232,7 @@ export class Messenger extends EventTarget {
   #sent = {
     accepted: (message, rung) => {
       this.#outbox.accept(message);
-      if (rung === "DURABLE") this.#outbox.durable(message.conversationId, BigInt(message.seq));
+      if (rung === "DURABLE") this.#outbox.durable(message);
       this.#inbox.arrived(message);
     },
     failed: (entry, error) => {

@@ -76,15 +76,16 @@ export class Outbox {
     if (entry) this.#put({ ...entry, state: "accepted", epoch, seq });
   }
 
-  /** Everything of a conversation up to a number is in the database. */
-  durable(conversationId, seq) {
-    for (const entry of this.#accepted(conversationId)) if (BigInt(entry.seq) <= seq) this.remove(entry);
+  /** Everything of an epoch of a conversation up to a number is in the database. */
+  durable({ conversationId, epoch = "0", seq }) {
+    const stored = (entry) => BigInt(entry.epoch) === BigInt(epoch) && BigInt(entry.seq) <= BigInt(seq);
+    for (const entry of this.#accepted(conversationId).filter(stored)) this.remove(entry);
   }
 
   /** Takes a head: what it shows to be in the database leaves. Whether something is to be sent again. */
   reached({ conversationId, epoch = "0", durableSeq = "0" }) {
     const again = this.entered(conversationId, epoch);
-    this.durable(conversationId, BigInt(durableSeq));
+    this.durable({ conversationId, epoch, seq: durableSeq });
     return again;
   }
 
