@@ -104,9 +104,7 @@ async def registrar(system: System) -> AsyncIterator[Registrar]:
         database = await stack.enter_async_context(Database(url))
         redis = await stack.enter_async_context(connect_redis(system.redis_url))
         messages = Messages(database)
-        conversations = Conversations(
-            redis, PARTITIONS, messages.stored, stored=messages, patience=_SECONDS
-        )
+        conversations = Conversations(redis, PARTITIONS, messages.stored, stored=messages, patience=_SECONDS)
         yield Registrar(system, database, await stack.enter_async_context(conversations))
 
 
