@@ -27,23 +27,24 @@ _STYLE: Final = """
 """
 
 
-def chat(url: str, folder: Path) -> None:
+def chat(url: str, folder: Path | None) -> None:
     """Talk until the user has enough.
 
     Args:
         url: of a gateway.
-        folder: keeps logins and messages on their way, for this user alone.
+        folder: keeps logins and messages on their way, for this user alone; one in the home by default.
 
     Raises:
         Refusal: one sentence about why not.
     """
     with contextlib.ExitStack() as stack:
         try:
+            folder = folder or Path("~/.local/state/idiom-chat").expanduser()
             store = _store(stack, folder / re.sub(r"[^A-Za-z0-9.-]+", "_", url))
             messenger = Messenger(url, store=store, options=Options(device="idiom chat"))
         except OSError as error:
             raise Refusal(f"{error.filename or folder} cannot be used: {error.strerror}.") from None
-        except ValueError as error:
+        except (ValueError, RuntimeError) as error:  # no address, or no home
             raise Refusal(f"{error}.") from None
         asyncio.run(_talk(messenger, url))
 

@@ -88,9 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     chat.add_argument(
         "--store",
         type=Path,
-        default=Path.home() / ".local" / "state" / "idiom-chat",
         metavar="FOLDER",
-        help="keeps the login and messages on their way (%(default)s)",
+        help="keeps the login and messages on their way (~/.local/state/idiom-chat)",
     )
     verbs.add_parser("version", help="show the version")
     return parser

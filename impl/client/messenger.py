@@ -152,10 +152,10 @@ class Messenger:
         An event counts as shown once the next one is asked for.
         """
         while True:
+            self._show()
             event = await self._outlet.take()
             self._taken = event.message if isinstance(event, (MessageReceived, RoomChanged)) else None
             yield event
-            self._show()
 
     @property
     def rooms(self) -> Rooms:

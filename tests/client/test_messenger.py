@@ -30,6 +30,7 @@ from impl.client import (
     ConnectionState,
     FileStore,
     MemoryStore,
+    MessageReceived,
     Messenger,
     Options,
     ReadMarkMoved,
@@ -247,6 +248,25 @@ async def test_a_store_goes_on_where_a_client_ended(system: System) -> None:
             await second.log_out()
             assert second.me is None
         assert store.load() == {}
+
+
+async def test_an_event_counts_as_shown_when_the_next_one_is_asked_for_in_whatever_loop(
+    system: System,
+) -> None:
+    store = MemoryStore()
+    async with person(system.url) as ada, Messenger(system.url, store=store) as bot:
+        await bot.register(name(), PASSWORD)
+        pair = bot.private(id_of(ada.messenger))
+        for number in range(2):
+            await ada.messenger.send(pair, f"{number}")
+            async for event in bot.events():
+                if isinstance(event, MessageReceived):
+                    break
+        assert [value[1] for key, value in store.load().items() if "cursor" in key] == [1]
+        assert bot.me is not None
+    async with Messenger(system.url, store=store) as again, reading(again) as reader:
+        await reader.until(pair, 2)
+        assert reader.texts(pair) == ["1"]
 
 
 async def test_a_login_that_was_ended_elsewhere_ends_the_session_with_its_reason(system: System) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import free_port
 from tests.system import IDIOM, System, clean_environment
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
@@ -181,6 +182,16 @@ def test_the_login_is_remembered_until_it_is_ended(desk: Desk) -> None:
     second.until("remember the milk")
     second.say("/logout")
     second.until("password")
+
+
+def test_a_service_that_cannot_be_reached_is_said_in_a_sentence(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, f"http://127.0.0.1:{free_port()}")
+    try:
+        kim = desk.terminal("kim")
+        kim.enter("kim", new=False)
+        kim.until(r"cannot be +reached|cannot +be reached|now\.")
+    finally:
+        desk.close()
 
 
 def test_an_address_that_is_none_is_refused_in_a_sentence(tmp_path: Path) -> None:
