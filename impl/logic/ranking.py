@@ -30,11 +30,10 @@ class Ranked:
         """Those that are rooms."""
         return [view for view in self.views.values() if view.room is not None]
 
-    def after(self, last: Recency | None) -> list[Recency]:
-        """Those behind `last`, as far as none is missing."""
-        return [
-            place for place in self.views if place.last_id >= self.horizon and (last is None or place < last)
-        ]
+    @property
+    def places(self) -> list[Recency]:
+        """As far as none is missing."""
+        return [place for place in self.views if place.last_id >= self.horizon]
 
 
 class Ranking:
@@ -50,14 +49,15 @@ class Ranking:
         self._messages = messages
         self._depth = depth
 
-    async def newest(self, user_id: int, depth: int = DEPTH) -> Ranked:
+    async def newest(self, user_id: int, depth: int = DEPTH, last: Recency | None = None) -> Ranked:
         """The most recent conversations, at least `depth` of them if there are as many, and all rooms.
 
-        Redis learns again of rooms that it has forgotten.
+        With `last`, those behind it alone. Redis learns again of rooms that it has forgotten.
         """
-        recent = await self._conversations.recent(user_id, depth)
+        up_to = last.last_id if last else None
+        recent = await self._conversations.recent(user_id, depth, up_to=up_to)
         rooms = await self._conversations.rooms_of(user_id)
-        stored = dict(await self._messages.conversations_of(user_id, depth))
+        stored = dict(await self._messages.conversations_of(user_id, depth, up_to=up_to))
         stored_rooms = await self._messages.rooms_of(user_id)
         names = list(dict.fromkeys([*recent, *rooms, *stored, *stored_rooms]))
         views = await self.present(user_id, names)
@@ -69,15 +69,15 @@ class Ranking:
             Recency(max(view.last_id, stored.get(view.conversation_id, 0)), view.conversation_id): view
             for view in views
         }
-        ranked = {place: places[place] for place in sorted(places, reverse=True)}
+        ranked = {place: places[place] for place in sorted(places, reverse=True) if _behind(place, last)}
         return Ranked(ranked, horizon=min(stored.values()) if len(stored) == depth else 0)
 
     async def page(self, user_id: int, last: Recency | None, size: int) -> tuple[list[Recency], bool]:
         """The next `size` conversations behind `last`, and whether more lie behind them."""
         depth = self._depth
         while True:
-            ranked = await self.newest(user_id, depth)
-            behind = ranked.after(last)
+            ranked = await self.newest(user_id, depth, last)
+            behind = ranked.places
             if len(behind) > size or not ranked.horizon:
                 return behind[:size], len(behind) > size
             depth *= _DEEPER
@@ -93,3 +93,9 @@ class Ranking:
             for name in names
             if (view := views.get(name)) and view.seq > 0 and view.membership and view.membership.present
         ]
+
+
+def _behind(place: Recency, last: Recency | None) -> bool:
+    # The database was asked for no ids above that of `last`: what has none by then lies above it, or is among
+    # those that may be missing.
+    return last is None or (place.last_id > 0 and place < last)

@@ -148,8 +148,13 @@ class Messages:
         return None if envelope is None else ConversationEvent.FromString(envelope)
 
     @uninterrupted
-    async def conversations_of(self, user_id: int, limit: int) -> list[tuple[str, int]]:
-        """Conversations of which the user is a member, with their last event's id, the most recent first."""
+    async def conversations_of(
+        self, user_id: int, limit: int, *, up_to: int | None = None
+    ) -> list[tuple[str, int]]:
+        """Conversations of which the user is a member, with their last event's id, the most recent first.
+
+        With `up_to`, those alone whose last event has this id or a lower one.
+        """
         newest = col(ConversationRow.last_message_id)
         query = (
             select(col(ConversationRow.id), newest)
@@ -158,6 +163,8 @@ class Messages:
             .order_by(newest.desc())
             .limit(limit)
         )
+        if up_to is not None:
+            query = query.where(newest <= up_to)
         async with self._database.reading() as connection:
             return [(row[0], row[1]) for row in await connection.execute(query)]
 

@@ -29,10 +29,17 @@ class UserIndex:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def recent(self, user_id: int, limit: int) -> list[str]:
-        """A user's conversations, newest first."""
+    async def recent(self, user_id: int, limit: int, *, up_to: int | None = None) -> list[str]:
+        """A user's conversations, newest first.
+
+        With `up_to`, those alone whose last event has this id or a lower one, as far as a double tells ids
+        apart.
+        """
+        highest = "+inf" if up_to is None else up_to
         with translated():
-            found: Any = await self._redis.zrevrange(recent(user_id), 0, limit - 1) if limit > 0 else []
+            found: Any = await self._redis.zrevrangebyscore(
+                recent(user_id), highest, "-inf", start=0, num=max(limit, 0)
+            )
         return [conversation.decode() for conversation in found]
 
     async def recent_since(self, user_ids: Sequence[int], since_id: int) -> dict[int, list[str]]:

@@ -23,6 +23,17 @@ async def test_recency_is_newest_first_and_old_touches_change_nothing(index: Use
     assert await index.recent(1, 0) == []
 
 
+async def test_recency_begins_where_one_wants_it_to(index: UserIndex) -> None:
+    near = 1 << 62
+    await index.touch(
+        [(1, "a", 10), (1, "b", near - 5000), (1, "c", near), (1, "d", near + 1), (1, "e", 2 * near - 1)]
+    )
+    assert await index.recent(1, 10, up_to=near) == ["d", "c", "b", "a"]  # d is the same double
+    assert await index.recent(1, 2, up_to=near - 1) == ["d", "c"]
+    assert await index.recent(1, 10, up_to=near - 2000) == ["b", "a"]
+    assert await index.recent(1, 10, up_to=9) == []
+
+
 async def test_only_the_newest_conversations_of_a_user_are_kept(index: UserIndex) -> None:
     await index.touch([(1, f"dm.1.{n}", n) for n in range(RECENT_KEEPS + 50)])
     recent = await index.recent(1, 2 * RECENT_KEEPS)

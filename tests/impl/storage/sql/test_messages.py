@@ -75,6 +75,8 @@ async def test_conversations_come_most_recent_first(messages: Messages) -> None:
     await messages.persist(0, 3, [event(A, 1, number=1), event(B, 1, number=2), event(A, 2, number=3)])
     assert await messages.conversations_of(1, 9) == [(A, 3), (B, 2)]
     assert await messages.conversations_of(1, 1) == [(A, 3)]
+    assert await messages.conversations_of(1, 9, up_to=3) == [(A, 3), (B, 2)]
+    assert await messages.conversations_of(1, 9, up_to=2) == [(B, 2)]
     assert await messages.conversations_of(3, 9) == [(B, 2)]
     assert await messages.conversations_of(9, 9) == []
 
