@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -109,11 +109,22 @@ class ConversationList:
             if mark.user_id in pair and len(pair) > 1 and mark.seq > 0:
                 key = mark.conversation_id, mark.user_id
                 highest[key] = max(mark.seq, highest.get(key, 0))
-        now = _now_ms()
-        marks = [Mark(*key, delivered_seq=seq, created_ms=now) for key, seq in highest.items()]
+        now, begun = _now_ms(), await self._begun({name for name, _ in highest})
+        marks = [
+            Mark(name, user_id, delivered_seq=seq, created_ms=now)
+            for (name, user_id), seq in highest.items()
+            if name in begun
+        ]
         if marks:
             await self._conversations.mark(marks)
         return RecordDeliveredResponse()
+
+    async def _begun(self, conversation_ids: Collection[str]) -> set[str]:
+        """Those that anybody knows. Users may name what does not exist: it is asked for all at once."""
+        names = list(conversation_ids)
+        warm = set(await self._conversations.heads(names))
+        cold = [name for name in names if name not in warm]
+        return warm.union(await self._messages.heads(cold)) if cold else warm
 
     async def _shown(self, user_id: int, views: Sequence[Overview]) -> list[Conversation]:
         others = {view.conversation_id: _other(user_id, view) for view in views if view.room is None}

@@ -127,11 +127,13 @@ class Messages:
     @uninterrupted
     async def heads(self, conversation_ids: Sequence[str]) -> Mapping[str, Position]:
         """Highest stored position of each conversation that is known."""
-        query = select(
-            col(ConversationRow.id), col(ConversationRow.epoch), col(ConversationRow.last_seq)
-        ).where(col(ConversationRow.id).in_(conversation_ids))
+        query = select(col(ConversationRow.id), col(ConversationRow.epoch), col(ConversationRow.last_seq))
+        found: dict[str, Position] = {}
         async with self._database.reading() as connection:
-            return {row[0]: Position(*row) for row in await connection.execute(query)}
+            for names in _portions(conversation_ids):
+                rows = await connection.execute(query.where(col(ConversationRow.id).in_(names)))
+                found.update((row[0], Position(*row)) for row in rows)
+        return found
 
     @uninterrupted
     async def find(

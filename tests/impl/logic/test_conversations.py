@@ -24,6 +24,7 @@ from im.logic.v1.message_service_pb2 import SendMessageRequest
 from im.logic.v1.room_pb2 import HISTORY_POLICY_EVERYTHING, ROLE_ADMIN, ROLE_MEMBER
 from im.logic.v1.rung_pb2 import ACCEPTED, DELIVERED, DURABLE, READ, Rung
 from im.logic.v1.user_pb2 import User
+from sqlalchemy.event import listen
 
 from impl.logic.ranking import Ranking
 from impl.storage.envelope import private_id, room_conversation
@@ -298,6 +299,31 @@ async def test_nothing_is_delivered_to_oneself_to_strangers_or_to_rooms(
     assert (await calls.open_conversation(tier, ada, private)).head.peer_delivered_seq == 0
     await marked(tier, bo, private, 1 << 60)
     assert (await calls.open_conversation(tier, ada, private)).head.peer_delivered_seq == 1
+
+
+async def test_marks_in_conversations_that_nobody_began_ask_the_database_once(
+    tier: Tier, ada: int, bo: int
+) -> None:
+    said = await calls.write(tier, ada, bo)
+    await settle(tier)
+    await forgotten(tier)
+    names = [private_id(bo, number) for number in range(1, 200)]
+    marks = [
+        RecordDeliveredRequest.Mark(user_id=bo, conversation_id=name, seq=1)
+        for name in (*names, said.conversation_id)
+    ]
+    asked: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "FROM conversations" in statement:
+            asked.append(statement)
+
+    listen(tier.messages._database._entered().sync_engine, "before_cursor_execute", note)
+    await tier.listing.record_delivered(RecordDeliveredRequest(marks=marks), ANYBODY)
+    assert len(asked) == 2  # for all, and to load the one that there is
+    assert (await calls.open_conversation(tier, ada, said.conversation_id)).head.peer_delivered_seq == 1
+    await tier.listing.record_delivered(RecordDeliveredRequest(marks=marks), ANYBODY)
+    assert len(asked) == 3
 
 
 async def test_heads_say_everything_a_session_must_know(tier: Tier, ada: int, bo: int, cy: int) -> None:
