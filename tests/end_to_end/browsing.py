@@ -96,7 +96,7 @@ class Device:
 
     @property
     def messages(self) -> Locator:
-        return self.page.get_by_role("log").locator(".message .text")
+        return self.page.get_by_role("list", name="Messages").locator(".message .text")
 
     def numbered(self, seq: int) -> Locator:
         """The message of a number, if it is among those that are held."""
@@ -105,7 +105,7 @@ class Device:
     @property
     def lines(self) -> Locator:
         """What happened in the room."""
-        return self.page.get_by_role("log").locator(".line")
+        return self.page.get_by_role("list", name="Messages").locator(".line")
 
     @property
     def unconfirmed(self) -> Locator:

@@ -135,7 +135,7 @@ async def test_a_long_conversation_is_read_page_by_page_and_never_held_whole(
     await grace.start(ada.name)
     await grace.page.reload()
     await expect(grace.numbered(460)).to_be_attached()
-    scroll = grace.page.get_by_role("region", name="Messages")
+    scroll = grace.page.get_by_role("region", name="Conversation")
     while await grace.page.get_by_role("button", name="Load older messages").is_visible():
         before = await grace.messages.first.text_content()
         await scroll.evaluate("(scroll) => { scroll.scrollTop = 0; }")
@@ -153,7 +153,7 @@ async def test_who_reads_above_stays_there_when_something_new_comes(ada: Device,
     await ada.page.evaluate(SEND, 60)
     await grace.start(ada.name)
     await expect(grace.numbered(60)).to_be_attached()
-    scroll = grace.page.get_by_role("region", name="Messages")
+    scroll = grace.page.get_by_role("region", name="Conversation")
     await scroll.evaluate("(scroll) => { scroll.scrollTop = scroll.scrollHeight / 2; }")
     before = await scroll.evaluate("(scroll) => scroll.scrollTop")
     await ada.say("below")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -18,13 +20,15 @@ from tests.system import System
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
+ROOT: Final = Path(__file__).resolve().parents[2]
 PATIENCE_MS: Final = 90_000
 MESSAGES: Final = 40
+PASSWORD: Final = "correct horse battery"
 
-ENTER: Final = """async ([name, action]) => {
+ENTER: Final = """async ([username, action, password]) => {
     const { Account } = await import("/client/index.js");
     window.account = new Account();
-    if (action) await account[action]({ username: name, password: "correct horse battery" });
+    if (action) await account[action]({ username, password });
     return account.userId;
 }"""
 START: Final = """async () => {
@@ -116,12 +120,12 @@ class Room:
         self._browser = browser
         self._url = url
 
-    async def device(self, label: str, name: str, action: str) -> Device:
+    async def device(self, label: str, name: str, action: str, password: str = PASSWORD) -> Device:
         context = await self._browser.new_context()
         self._stack.push_async_callback(context.close)
         page = await context.new_page()
         await page.goto(f"{self._url}/healthz")
-        return Device(page, label, await page.evaluate(ENTER, [name, action]))
+        return Device(page, label, await page.evaluate(ENTER, [name, action, password]))
 
 
 async def three(room: Room, prefix: str) -> tuple[Device, Device, Device]:
@@ -206,12 +210,28 @@ async def test_a_messenger_goes_on_where_an_earlier_one_was(browser: Browser, ha
         await agree(devices, ids)
 
 
+async def test_the_example_of_the_documentation_works_as_it_stands(browser: Browser, hasty: System) -> None:
+    example = re.search(r"```js\n(.*?)```", (ROOT / "docs" / "clients.md").read_text("utf-8"), re.DOTALL)
+    assert example
+    async with AsyncExitStack() as stack:
+        room = Room(stack, browser, hasty.url)
+        grace = await room.device("grace", "grace", "register", "correct horse")
+        await grace.start()
+        ada = await room.device("ada", "ada", "register", "correct horse")
+        await ada.page.evaluate("account.logOut()")
+        await ada.page.add_script_tag(content=example[1], type="module")
+        async with ada.page.expect_console_message(lambda said: said.text.endswith(" hello")) as said:
+            pass
+        conversation = (await said.value).text.split()[0]
+        assert await grace.heard(conversation, 1) == [["1", "hello"]]
+
+
 async def test_tabs_of_one_browser_exchange_their_token_once(browser: Browser, hasty: System) -> None:
     async with AsyncExitStack() as stack:
         first = await Room(stack, browser, hasty.url).device("first", "tabs-ada", "register")
         second = Device(await first.page.context.new_page(), "second", first.user_id)
         await second.page.goto(f"{hasty.url}/healthz")
-        await second.page.evaluate(ENTER, ["", ""])
+        await second.page.evaluate(ENTER, ["", "", ""])
         exchanged: list[str] = []
         stored = "JSON.parse(localStorage.getItem('idiom.login')).accessToken"
         renew = f"async (token) => [await account.renew(token), {stored}]"
