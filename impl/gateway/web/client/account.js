@@ -16,8 +16,9 @@ const LOGOUT_MS = 5000;
 /**
  * The login of this browser, kept until it ends. Tells of the end by the event "ended", which has an `error`.
  *
- * A refresh token can be used once. Tabs exchange it under one lock; and each token is stored together with the id of
- * the request that will exchange it, so that whoever asks again, after a lost answer or a crash, asks the same.
+ * A refresh token can be used once. Tabs exchange it under one lock; but what one of them has stored reaches the others
+ * a little later, and answers may be lost. So all exchanges of a login have one id: whoever asks again asks the same, and
+ * is given the same token.
  */
 export class Account extends EventTarget {
   #storage;
@@ -106,7 +107,7 @@ export class Account extends EventTarget {
 
   #enter(answer) {
     this.#lastUserId = answer.user.id;
-    this.#write({ user: answer.user, ...tokensOf(answer) });
+    this.#write({ user: answer.user, requestId: randomId(), ...tokensOf(answer) });
   }
 
   /** Another tab has logged in or out. That it has new tokens of the same user is no news. */
@@ -143,7 +144,7 @@ export class Account extends EventTarget {
 function tokensOf({ accessToken, refreshToken, expiresAt }) {
   const life = Date.parse(expiresAt) - Date.now();
   const renewAt = life > 0 ? Date.now() + life * RENEWAL : null;
-  return { accessToken, refreshToken, renewAt, requestId: randomId() };
+  return { accessToken, refreshToken, renewAt };
 }
 
 /** As unique as a UUID; `crypto.randomUUID` is missing where the page is not served securely. */
