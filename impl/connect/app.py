@@ -30,7 +30,7 @@ from codegen.runtime.method import Socket
 from codegen.runtime.pipeline import Pipeline
 from codegen.runtime.sockets import Endpoint, Failure
 from impl.connect.acks import PACE_SECONDS, Acks
-from impl.connect.address import socket_url
+from impl.connect.address import require_free, socket_url
 from impl.connect.alarm import Alarm
 from impl.connect.delivery import Delivery
 from impl.connect.gateway import Gateway, deadlines
@@ -100,6 +100,8 @@ async def run(
 
 
 async def _serve(settings: Settings, ready: Callable[[], None], stop: asyncio.Event, tuning: Tuning) -> None:
+    require_free(settings.host, settings.connect_port)
+    require_free(settings.internal_host, settings.connect_grpc_port)
     async with AsyncExitStack() as stack:
         etcd = await stack.enter_async_context(Etcd(settings.effective_etcd_endpoints, settings.etcd_prefix))
         hub, delivery = await _parts(stack, settings, tuning, etcd)

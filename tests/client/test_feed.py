@@ -57,12 +57,15 @@ class Conversation(RuleBasedStateMachine):
 
     @rule(kind=st.sampled_from(["new", "new", "new", "again", "tombstone"]), data=st.data())
     def accept(self, kind: str, data: st.DataObject) -> None:
-        known = [each.client_message_id for each in (*self.history, *self.lost)]
+        held = [each.client_message_id for each in self.history if not each.HasField("tombstone")]
+        # What repeats a stored message is a tombstone once it is stored itself, and never before.
+        known = held if kind == "tombstone" else [*held, *(each.client_message_id for each in self.lost)]
         key = data.draw(st.sampled_from(known)) if kind != "new" and known else ""
-        accepted = event(self.next_seq, self.epoch, key, tombstone=kind == "tombstone" and bool(known))
+        self.history.append(
+            event(self.next_seq, self.epoch, key, tombstone=kind == "tombstone" and bool(known))
+        )
+        self.flying.append(event(self.next_seq, self.epoch, key))
         self.next_seq += 1
-        self.history.append(accepted)
-        self.flying.append(accepted)
 
     @rule(tail=st.integers(0, 3), jump=st.integers(1, 5))
     def lose_the_stream(self, tail: int, jump: int) -> None:
