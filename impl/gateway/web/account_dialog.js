@@ -96,7 +96,8 @@ function logins(authService) {
     list.replaceChildren(...known.map((login) => item(login, () => void revoke(login))));
   };
   const revoke = async (login) => {
-    if (!(await confirmed(`End the login “${login.device || "Unnamed device"}”?`, "End login"))) return;
+    const question = `End the login “${login.device || "Unnamed device"}”? The device notices within a quarter of an hour.`;
+    if (!(await confirmed(question, "End login"))) return;
     await attempt(error, async () => {
       await authService.revokeLogin({ loginId: login.id });
       await show();

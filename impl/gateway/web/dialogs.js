@@ -16,6 +16,7 @@ export function openDialog(title, ...content) {
   // A click beside the dialog is one on its backdrop.
   dialog.onmousedown = (event) => event.target === dialog && close();
   dialog.showModal();
+  dialog.querySelector("input, textarea, select")?.focus(); // it would be the button that closes
   return close;
 }
 

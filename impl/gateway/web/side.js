@@ -49,7 +49,7 @@ export class Side {
   #item(overview, current) {
     const { id, lastMessage, unread } = overview;
     const waiting = this.#messenger.unsent(id).findLast(({ state }) => state !== "accepted");
-    const time = waiting?.createdAt ?? (Date.parse(lastMessage?.createdAt ?? overview.room?.createdAt ?? 0) || 0);
+    const time = waiting?.createdAt ?? (Date.parse(lastMessage?.createdAt ?? overview.room?.createdAt ?? "") || 0);
     return {
       key: id,
       name: this.nameOf(overview),
