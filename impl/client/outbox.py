@@ -124,6 +124,15 @@ class Outbox:
         lost = [e for e in self.of(conversation_id) if e.accepted and e.epoch < epoch]
         return [self._set(replace(entry, epoch=0, seq=0, again=True)) for entry in lost]
 
+    def missed(self, entries: Sequence[Entry], head: Position) -> list[Entry]:
+        """A head that was asked for after these were accepted. Returns those that lie beyond it.
+
+        They were lost, though no epoch says so yet, and are to be sent again.
+        """
+        beyond = [entry for entry in entries if entry.accepted and Position(entry.epoch, entry.seq) > head]
+        lost = [entry for entry in beyond if self.get(entry.client_message_id) == entry]
+        return [self._set(replace(entry, epoch=0, seq=0, again=True)) for entry in lost]
+
     def remove(self, client_message_id: str) -> Entry | None:
         """Forget an entry; None if it is not there."""
         if (entry := self._entries.pop(client_message_id, None)) is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import Final, Self
@@ -165,11 +166,7 @@ class Sender:
 
     def reached(self, conversation_id: str, position: Position, durable_seq: int) -> None:
         """A conversation is in an epoch, and everything in it up to a number is in the database."""
-        again = self.outbox.begun(conversation_id, position.epoch)
-        for entry in again:
-            self._keep(entry)
-        if again:
-            self._errands.need(conversation_id)
+        self._missed(conversation_id, self.outbox.begun(conversation_id, position.epoch))
         self._durable(conversation_id, Position(position.epoch, durable_seq))
 
     def durable(self, conversation_id: str, seq: int) -> None:
@@ -191,16 +188,24 @@ class Sender:
                 if entry.accepted and self._accepted_at.get(entry.client_message_id, 0.0) < late:
                     self._checks.need(entry.conversation_id)
 
+    def _missed(self, conversation_id: str, again: Sequence[Entry]) -> None:
+        for entry in again:
+            self._keep(entry)
+        if again:
+            self._errands.need(conversation_id)
+
     def _ask(self, conversation_id: str) -> None:
         self._patient.discard(conversation_id)
         self._checks.need(conversation_id)
 
     async def _check(self, conversation_id: str) -> None:
-        oldest = next((entry for entry in self.outbox.of(conversation_id) if entry.accepted), None)
-        if oldest is not None and self._session.socket is not None:
+        asked = [entry for entry in self.outbox.of(conversation_id) if entry.accepted]
+        if asked and self._session.socket is not None:
             with contextlib.suppress(Error):  # asked again before long
-                page = await self._inbox.page(conversation_id, after_seq=oldest.seq - 1, page_size=1)
+                page = await self._inbox.page(conversation_id, after_seq=asked[0].seq - 1, page_size=1)
                 self._inbox.note(page)
+                if page.HasField("head"):
+                    self._missed(conversation_id, self.outbox.missed(asked, position_of(page.head)))
 
     async def _send_all(self, conversation_id: str) -> None:
         pauses = Pauses()

@@ -138,3 +138,18 @@ class Life(RuleBasedStateMachine):
 
 TestLife = Life.TestCase
 TestLife.settings = settings(max_examples=100, deadline=None)
+
+
+def test_what_lies_beyond_a_head_that_was_asked_for_later_is_sent_again() -> None:
+    outbox = Outbox(ME)
+    for name, seq in (("a", 4), ("b", 5)):
+        assert outbox.add(PAIR, name, 0.0, name)
+        outbox.accepted(name, Position(1, seq))
+    asked = list(outbox.of())
+    outbox.add(PAIR, "c", 0.0, "c")
+    outbox.accepted("c", Position(1, 6))
+    assert [entry.client_message_id for entry in outbox.missed(asked, Position(1, 4))] == ["b"]
+    waiting = outbox.next(PAIR)
+    assert waiting is not None
+    assert (waiting.client_message_id, waiting.again) == ("b", True)
+    assert outbox.missed(asked, Position(1, 4)) == []
