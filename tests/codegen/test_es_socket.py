@@ -219,7 +219,10 @@ async def test_a_connection_that_died_with_the_network_is_found_when_the_network
 
 async def test_an_address_that_is_none_is_asked_for_again(page: Page) -> None:
     await run(page, SOCKET.replace("location.origin.replace", "'ftp://x/'.replace"))
-    assert await states(page, "waiting") == [["connecting", None], ["waiting", "UNREACHABLE"]]
+    seen = await states(page, "waiting")
+    # A pause may be next to nothing, so that it is asked for again before one looks.
+    assert len(seen) > 1
+    assert seen == ([["connecting", None], ["waiting", "UNREACHABLE"]] * len(seen))[: len(seen)]
 
 
 async def test_a_session_closed_and_opened_again_while_it_asks_for_its_address_is_one(
