@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from codegen.plugin import names
-from codegen.plugin.ir import Binding, Method, Policy, Service
+from codegen.plugin.ir import Binding, Http, Method, Policy, Service
 from codegen.plugin.python_text import Call, Expression, Module, call, sequence, string
 
 TABLES: Final = "codegen.runtime.method"
@@ -35,7 +35,25 @@ def method(module: Module, method: Method) -> Call:
     stated = policy(module, method.policy)
     if stated.arguments:
         arguments["policy"] = stated
+    beyond = http(module, method.http)
+    if beyond.arguments:
+        arguments["http"] = beyond
     return call(module.use(TABLES, "Method"), **arguments)
+
+
+def http(module: Module, http: Http) -> Call:
+    """An `Http`, without what is left at its default."""
+    paths = {
+        "etag": http.etag,
+        "if_match": http.if_match,
+        "sse_id": http.sse_id,
+        "sse_cursor": http.sse_cursor,
+    }
+    arguments: dict[str, Expression] = {
+        name: string(".".join(step.name for step in path)) for name, path in paths.items() if path
+    }
+    arguments |= {"websocket": "True"} if http.websocket else {}
+    return call(module.use(TABLES, "Http") if arguments else "Http", **arguments)
 
 
 def policy(module: Module, policy: Policy) -> Call:

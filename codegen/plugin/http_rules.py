@@ -64,8 +64,8 @@ class _Rule:
         self.scope.mistake(self.method, sentence, *self.place, *option)
 
 
-def bindings(scope: Scope, method: DescMethod) -> tuple[Binding, ...]:
-    """The HTTP bindings of a method, the main rule first."""
+def bindings(scope: Scope, method: DescMethod, *, websocket: bool) -> tuple[Binding, ...]:
+    """The HTTP bindings of a method, the main rule first; `websocket` as `idiom.v1.http` says it."""
     rule = scope.vocabulary.http_rule(method)
     if rule is None:
         return ()
@@ -77,8 +77,20 @@ def bindings(scope: Scope, method: DescMethod) -> tuple[Binding, ...]:
         if additional.additional:
             here.mistake("additional_bindings within additional_bindings are not allowed.")
     if method.method_kind == "bidi_streaming":
-        main.mistake(f"method {method.name} streams both ways, which HTTP cannot carry.")
+        _check_socket(rules, websocket=websocket)
     return tuple(binding for each in rules if (binding := _binding(each)) is not None)
+
+
+def _check_socket(rules: list[_Rule], *, websocket: bool) -> None:
+    """A WebSocket begins with GET, and all that a client says comes in messages."""
+    for rule in rules:
+        if not websocket:
+            rule.mistake(
+                f"method {rule.method.name} streams both ways, which HTTP carries only as a WebSocket: "
+                "(idiom.v1.http).websocket."
+            )
+        elif rule.rule.verb != "GET" or rule.rule.response_body:
+            rule.mistake(f"the WebSocket of {rule.method.name} needs a plain GET rule.")
 
 
 def check_duplicates(scope: Scope, services: Iterable[Service]) -> None:

@@ -97,6 +97,22 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
+class Http:
+    """What `google.api.http` cannot say of a method; `idiom.v1.HttpOptions`."""
+
+    etag: tuple[DescField, ...] = ()
+    """From the response down to the field; empty without one. Likewise the other paths."""
+    if_match: tuple[DescField, ...] = ()
+    """From the request."""
+    sse_id: tuple[DescField, ...] = ()
+    """From the response."""
+    sse_cursor: tuple[DescField, ...] = ()
+    """From the request."""
+    websocket: bool = False
+    allow_shadowed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Method:
     """One rpc."""
 
@@ -107,6 +123,7 @@ class Method:
     """Place among the methods of its service."""
     policy: Policy
     bindings: tuple[Binding, ...]
+    http: Http = Http()
 
     @property
     def name(self) -> str:

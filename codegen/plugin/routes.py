@@ -1,7 +1,4 @@
-"""Back end `routes`: a module of `Route`s for each service with HTTP rules; `__init__.py` has them all.
-
-Rules of methods that stream are checked like others, and left out: HTTP serves unary methods only, so far.
-"""
+"""Back end `routes`: a module of `Route`s for each service with HTTP rules; `__init__.py` has them all."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from collections.abc import Iterator
 from codegen.plugin import names
 from codegen.plugin.backend import Output, Run
 from codegen.plugin.declarations import ROUTES, route
-from codegen.plugin.ir import Binding, Method, Service
+from codegen.plugin.ir import Service
 from codegen.plugin.python_text import Module, layout, sequence
 
 
@@ -19,7 +16,7 @@ def generate(run: Run) -> Iterator[Output]:
     routed: list[str] = []
     for file in run.schema.files:
         for service in file.services:
-            if any(_routed(method) for method in service.methods):
+            if any(method.bindings for method in service.methods):
                 routed.append(_module_name(service))
                 yield Output(f"{routed[-1]}.py", _module(file.path, service))
     yield Output("__init__.py", _aggregate(sorted(routed)))
@@ -32,14 +29,10 @@ def _module_name(service: Service) -> str:
 def _module(source: str, service: Service) -> str:
     module = Module(source, f"HTTP routes of {service.full_name}.", {"ROUTES"})
     routes = [
-        route(module, service, method, binding) for method in service.methods for binding in _routed(method)
+        route(module, service, method, binding) for method in service.methods for binding in method.bindings
     ]
     module.block(layout(f"ROUTES: tuple[{module.use(ROUTES, 'Route')}, ...] = ", sequence(routes)))
     return module.text()
-
-
-def _routed(method: Method) -> tuple[Binding, ...]:
-    return method.bindings if method.desc.method_kind == "unary" else ()
 
 
 def _aggregate(modules: list[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from protobuf import DescMethod, DescService
 
 from codegen.plugin import names, vocabulary
+from codegen.plugin.http_options import http_options
 from codegen.plugin.http_rules import bindings
 from codegen.plugin.ir import Method, Policy, Service
 from codegen.plugin.scope import Scope, field_named, scalar_of
@@ -47,12 +48,14 @@ def _method(scope: Scope, desc: DescMethod, index: int) -> Method:
                 vocabulary.POLICY,
                 number,
             )
+    http = http_options(scope, desc)
     return Method(
         desc=desc,
         attribute=names.attribute(desc.name),
         index=index,
         policy=policy,
-        bindings=bindings(scope, desc),
+        bindings=bindings(scope, desc, websocket=http.websocket),
+        http=http,
     )
 
 

@@ -25,6 +25,7 @@ SERVICE: Final = 78100
 POLICY: Final = 78110
 CONSUMER: Final = 78111
 WEBSOCKET: Final = 78112
+HTTP: Final = 78113
 STREAM: Final = 78120
 FRAME: Final = 78130
 ERROR_DOMAIN: Final = 78140
@@ -88,6 +89,18 @@ class WebSocketOptions:
     max_frame_bytes: int = 0
     send_queue_bytes: int = 0
     max_calls: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions:
+    """`idiom.v1.http`."""
+
+    etag: str = ""
+    sse_id: str = ""
+    allow_shadowed: bool = False
+    if_match: str = ""
+    sse_cursor: str = ""
+    websocket: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,10 @@ class CallOptions:
     instance: str = ""
     """Name of the instance to call; empty means any."""
     request_id: str = ""
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str | bytes] = field(default_factory=dict)
+    """Keys that end in `-bin` have bytes."""
+    response_metadata: dict[str, str | bytes] | None = None
+    """Filled with what the service says beside its answer, before the answer is returned."""
 
 
 DEFAULT_OPTIONS = CallOptions()
@@ -73,6 +76,12 @@ class Channel(Protocol):
         self, method: Method, requests: AsyncIterator[Message], response: type[R], options: CallOptions
     ) -> AsyncIterator[R]:
         """Many requests, many responses."""
+        ...
+
+    def stream_bytes(
+        self, method: Method, requests: AsyncIterator[bytes], options: CallOptions
+    ) -> AsyncIterator[bytes]:
+        """Requests and responses of a method that streams either way, serialized."""
         ...
 
 
@@ -137,13 +146,22 @@ class Upstreams:
         self, method: Method, requests: AsyncIterator[Message], response: type[R], options: CallOptions
     ) -> AsyncGenerator[R, None]:
         """Many requests, many responses, all with one instance."""
+        stream = self.stream_bytes(method, serialized(requests), options)
+        async with contextlib.aclosing(stream) as answers:
+            async for data in answers:
+                yield parsed(response, data)
+
+    async def stream_bytes(
+        self, method: Method, requests: AsyncIterator[bytes], options: CallOptions
+    ) -> AsyncGenerator[bytes, None]:
+        """Requests and responses of a method that streams either way, serialized; all with one instance."""
         search = Search(options.timeout or DEFAULT_TIMEOUT)
         link = await self._found(method, options, search)
-        stream = link.stream(method.path, serialized(requests), self._metadata(options), options.timeout)
+        stream = link.stream(method.path, requests, self._metadata(options), options.timeout)
         try:
             async with contextlib.aclosing(stream) as answers:
                 async for data in answers:
-                    yield parsed(response, data)
+                    yield data
         except aio.AioRpcError as failure:
             raise error_of(failure) from failure
 
@@ -193,7 +211,7 @@ class Upstreams:
         closing.add_done_callback(self._closing.discard)
 
     def _metadata(self, options: CallOptions) -> Metadata:
-        metadata = {key.lower(): value for key, value in options.metadata.items()}
+        metadata: dict[str, str | bytes] = {key.lower(): value for key, value in options.metadata.items()}
         if options.request_id:
             metadata["x-request-id"] = options.request_id
         if self._tokens:
@@ -240,16 +258,22 @@ def vouched(identity: Identity | None) -> dict[str, str]:
     }
 
 
-def sendable(metadata: Mapping[str, str]) -> Metadata:
-    """What gRPC accepts: printable ASCII values, no reserved or binary keys. The rest is left out."""
+def sendable(metadata: Mapping[str, str | bytes]) -> Metadata:
+    """What gRPC accepts: printable ASCII values, bytes for keys that end in `-bin`, and no reserved keys.
+
+    The rest is left out.
+    """
     return tuple(
         (key, value)
         for key, value in metadata.items()
-        if value.isascii()
-        and value.isprintable()
-        and not key.startswith(("grpc-", ":"))
-        and not key.endswith("-bin")
+        if _fits(value, binary=key.endswith("-bin")) and not key.startswith(("grpc-", ":"))
     )
+
+
+def _fits(value: str | bytes, *, binary: bool) -> bool:
+    if isinstance(value, bytes):
+        return binary
+    return not binary and value.isascii() and value.isprintable()
 
 
 def parsed(response: type[R], data: bytes) -> R:

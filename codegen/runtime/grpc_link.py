@@ -40,7 +40,7 @@ RANKS = {
 }
 WORST = 2
 
-Metadata = tuple[tuple[str, str], ...]
+Metadata = tuple[tuple[str, str | bytes], ...]
 
 
 class Link:

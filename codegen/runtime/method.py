@@ -68,6 +68,25 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class Http:
+    """What `google.api.http` cannot say of a method; `idiom.v1.HttpOptions`.
+
+    Fields are dotted proto names, empty where the schema names none.
+    """
+
+    etag: str = ""
+    """Response field whose value is the ETag."""
+    if_match: str = ""
+    """Request field that If-Match fills."""
+    sse_id: str = ""
+    """Response field that is the id of a Server-Sent Event."""
+    sse_cursor: str = ""
+    """Request field that Last-Event-ID fills."""
+    websocket: bool = False
+    """Whether a method that streams both ways is served as a WebSocket."""
+
+
+@dataclass(frozen=True, slots=True)
 class Method:
     """One rpc."""
 
@@ -84,6 +103,7 @@ class Method:
     idempotent: bool = False
     """Whether a second call has no further effect; `idempotency_level`."""
     policy: Policy = Policy()
+    http: Http = Http()
 
     @property
     def full_name(self) -> str:

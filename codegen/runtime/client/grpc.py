@@ -83,12 +83,21 @@ class GrpcClient:
         self, method: Method, requests: AsyncIterator[Message], response: type[R], options: CallOptions
     ) -> AsyncGenerator[R, None]:
         """Many requests, many responses."""
+        stream = self.stream_bytes(method, serialized(requests), options)
+        async with contextlib.aclosing(stream) as answers:
+            async for data in answers:
+                yield parsed(response, data)
+
+    async def stream_bytes(
+        self, method: Method, requests: AsyncIterator[bytes], options: CallOptions
+    ) -> AsyncGenerator[bytes, None]:
+        """Requests and responses of a method that streams either way, serialized."""
         metadata = await self._metadata(method, options)
-        stream = self._opened.stream(method.path, serialized(requests), metadata, options.timeout)
+        stream = self._opened.stream(method.path, requests, metadata, options.timeout)
         try:
             async with contextlib.aclosing(stream) as answers:
                 async for data in answers:
-                    yield parsed(response, data)
+                    yield data
         except aio.AioRpcError as failure:
             raise error_of(failure) from failure
 
@@ -99,7 +108,7 @@ class GrpcClient:
         return self._link
 
     async def _metadata(self, method: Method, options: CallOptions) -> Metadata:
-        metadata = {key.lower(): value for key, value in options.metadata.items()}
+        metadata: dict[str, str | bytes] = {key.lower(): value for key, value in options.metadata.items()}
         if options.request_id:
             metadata["x-request-id"] = options.request_id
         if method.policy.auth is not Auth.NONE and self._token and (token := await self._token()):

@@ -390,29 +390,45 @@ Global___WebSocketOptions: _TypeAlias = WebSocketOptions  # noqa: Y015
 
 @_typing.final
 class HttpOptions(_message.Message):
-    """What google.api.http cannot say."""
+    """What google.api.http cannot say. Fields are named by dotted proto names."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ETAG_FIELD_NUMBER: _builtins.int
     SSE_ID_FIELD_NUMBER: _builtins.int
     ALLOW_SHADOWED_FIELD_NUMBER: _builtins.int
+    IF_MATCH_FIELD_NUMBER: _builtins.int
+    SSE_CURSOR_FIELD_NUMBER: _builtins.int
+    WEBSOCKET_FIELD_NUMBER: _builtins.int
     etag: _builtins.str
-    """Response field whose value is the ETag. Not enforced yet."""
+    """Response field whose value is the ETag (RFC 9110, section 8.8.3). A GET whose If-None-Match has it is
+    answered 304. Enforced.
+    """
     sse_id: _builtins.str
-    """Response field that is the event id of a Server-Sent Event. Not enforced yet."""
+    """Response field of a server stream that is the id of its Server-Sent Event. Enforced."""
     allow_shadowed: _builtins.bool
-    """Allows a route that the algebra finds unreachable or duplicate. Not enforced yet."""
+    """Allows a route that the algebra finds unreachable or duplicate. Enforced."""
+    if_match: _builtins.str
+    """Request field that If-Match fills, for a service that compares it (AIP-154). Enforced."""
+    sse_cursor: _builtins.str
+    """Request field that Last-Event-ID fills when a client of Server-Sent Events comes back. Enforced."""
+    websocket: _builtins.bool
+    """Serves a method that streams both ways as a WebSocket at the path of its GET rule: a message of the
+    socket is a message of the stream, as JSON in text and in its binary form otherwise. Enforced.
+    """
     def __init__(
         self,
         *,
         etag: _builtins.str = ...,
         sse_id: _builtins.str = ...,
         allow_shadowed: _builtins.bool = ...,
+        if_match: _builtins.str = ...,
+        sse_cursor: _builtins.str = ...,
+        websocket: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_shadowed", b"allow_shadowed", "etag", b"etag", "sse_id", b"sse_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_shadowed", b"allow_shadowed", "etag", b"etag", "if_match", b"if_match", "sse_cursor", b"sse_cursor", "sse_id", b"sse_id", "websocket", b"websocket"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -52,3 +52,5 @@ DRAINING = Reason("DRAINING", "idiom", 14)
 """The instance is shutting down."""
 NOT_ACCEPTABLE = Reason("NOT_ACCEPTABLE", "idiom", 3)
 """No response format that the caller accepts. HTTP status 406."""
+PRECONDITION_FAILED = Reason("PRECONDITION_FAILED", "idiom", 10)
+"""What was to be changed is not as the caller last saw it; If-Match. HTTP status 412."""

@@ -69,6 +69,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The instance is shutting down."""
     REASON_NOT_ACCEPTABLE: _Reason.ValueType  # 23
     """No response format that the caller accepts. HTTP status 406."""
+    REASON_PRECONDITION_FAILED: _Reason.ValueType  # 24
+    """What was to be changed is not as the caller last saw it; If-Match. HTTP status 412."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why the runtime itself refuses a call. `reason` of google.rpc.ErrorInfo is the name without prefix."""
@@ -120,4 +122,6 @@ REASON_DRAINING: Reason.ValueType  # 22
 """The instance is shutting down."""
 REASON_NOT_ACCEPTABLE: Reason.ValueType  # 23
 """No response format that the caller accepts. HTTP status 406."""
+REASON_PRECONDITION_FAILED: Reason.ValueType  # 24
+"""What was to be changed is not as the caller last saw it; If-Match. HTTP status 412."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015

@@ -45,6 +45,12 @@ class Shelf:
         """The schema has no streams."""
         raise NotImplementedError
 
+    def stream_bytes(
+        self, method: Method, requests: AsyncIterator[bytes], options: CallOptions
+    ) -> AsyncIterator[bytes]:
+        """The schema has no streams."""
+        raise NotImplementedError
+
     async def _sleep(self) -> None:
         self.asleep.set()
         try:

@@ -31,4 +31,5 @@ ROUTES: tuple[Route, ...] = (
         segments=("v1", "shelves", "**"),
         variables=(Variable(("name",), 2, -1),),
     ),
+    Route(method=SHELF_SERVICE.methods[2], verb="GET", template="/v1/shelves", segments=("v1", "shelves")),
 )
