@@ -13,7 +13,7 @@ NEWEST_IMAGE = $(shell ls released/*/image.binpb 2>/dev/null | sort -V | tail -n
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test check generate protos lock record clean \
+.PHONY: help run test test-long check generate protos lock record clean \
 	check-style check-types check-imports check-schema check-breaking check-generated check-packages
 
 help: ## Show this list
@@ -24,7 +24,11 @@ run: .venv/run.stamp ## Install what is needed and run everything here (SCALE=2:
 
 test: .venv/dev.stamp .protos/stamp ## Install what tests need and run them (ARGS="-k send": some of them)
 	@deploy/test-services.sh
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(ARGS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m "not long" $(ARGS)
+
+test-long: .venv/dev.stamp .protos/stamp .npm/stamp ## Run the tests that take long: against real peers and large foreign schemas
+	@deploy/test-services.sh
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m long $(ARGS)
 
 check: check-style check-types check-imports check-schema check-breaking check-generated check-packages ## Everything that needs no running system: style, types, imports, schema, generated files
 	@echo "All checks passed."
@@ -82,7 +86,7 @@ record: .venv/dev.stamp .protos/stamp ## Record the schema as released: make rec
 	$(BIN)/python -P -m tests.contract.record released/$(VERSION)
 
 clean: ## Remove what was installed and built; data/ stays
-	rm -rf .venv .protos .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .npm .protos .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: an installation is repeated only when its lock has changed.
@@ -109,4 +113,11 @@ clean: ## Remove what was installed and built; data/ stays
 .protos/stamp: requirements/protos.txt | .venv/dev.stamp
 	@echo "Fetching protos of others into .protos"
 	@$(BIN)/python -P deploy/protos.py
+	@touch $@
+
+.npm/stamp: requirements/npm/package.json requirements/npm/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing; on Debian: apt install npm."; exit 1; }
+	@echo "Installing what tests compare with (requirements/npm) into .npm"
+	@mkdir -p .npm && cp $^ .npm
+	@cd .npm && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
