@@ -22,7 +22,7 @@ from codegen.runtime.grpc_link import GRACE, Link, Metadata
 from codegen.runtime.method import Discovery, Method, Service
 
 if TYPE_CHECKING:
-    from codegen.runtime.discovery import Instance, Instances
+    from codegen.runtime.discovery import Instance
     from codegen.runtime.identity import ServiceTokens
 
 R = TypeVar("R", bound=Message)
@@ -85,6 +85,22 @@ class Channel(Protocol):
         ...
 
 
+class Directory(Protocol):
+    """The instances of one target, as Upstreams sees them: watched or fixed."""
+
+    def all(self) -> tuple[Instance, ...]:
+        """All live instances."""
+        ...
+
+    def get(self, name: str) -> Instance | None:
+        """The live instance of that name."""
+        ...
+
+    async def changed(self) -> None:
+        """Waits until the next change."""
+        ...
+
+
 class Upstreams:
     """Channel to the live instances of other services.
 
@@ -94,7 +110,7 @@ class Upstreams:
     """
 
     def __init__(
-        self, services: Sequence[Service], instances: Mapping[str, Instances], tokens: ServiceTokens | None
+        self, services: Sequence[Service], instances: Mapping[str, Directory], tokens: ServiceTokens | None
     ) -> None:
         """Take services, the watched instances of each of their targets, and who signs for this service."""
         self._targets = {service.name: service.target for service in services}
