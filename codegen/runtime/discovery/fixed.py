@@ -1,4 +1,4 @@
-"""Instances that are known beforehand, where nothing registers itself: another cluster's load balancer, a test."""
+"""Instances that are known beforehand, where nothing registers itself: a load balancer, say."""
 
 from __future__ import annotations
 
