@@ -11,7 +11,14 @@ import re
 from typing import Any
 
 import orjson
-from protobuf import DescMessage, Message, Registry, message_from_json_value
+from protobuf import (
+    DescField,
+    DescMessage,
+    Message,
+    Registry,
+    message_from_json_value,
+    message_to_json_value,
+)
 
 from codegen.runtime.errors import Error
 from codegen.runtime.json_diagnosis import CODEC_ERRORS, Diagnosis, check_form, malformed, parsed, repeats
@@ -30,6 +37,7 @@ class JsonCodec:
         registry: all types; `google.protobuf.Any` and extensions are resolved in it too.
         always_print_fields_with_no_presence: whether JSON says zeros, empty texts and empty lists too, or
             leaves them out, as ProtoJSON does by default.
+        preserving_proto_field_name: whether JSON names fields as the schema writes them, `page_size`.
         ignore_unknown_fields: whether fields and enum values that the schema does not have are passed over,
             as a client does whose service is newer. Nothing is refused then but what cannot be read at all.
     """
@@ -39,9 +47,11 @@ class JsonCodec:
         registry: Registry,
         *,
         always_print_fields_with_no_presence: bool = False,
+        preserving_proto_field_name: bool = False,
         ignore_unknown_fields: bool = False,
     ) -> None:
         self.registry = registry
+        self.proto_names = preserving_proto_field_name
         self.prints_all = always_print_fields_with_no_presence
         self.ignores_unknown = ignore_unknown_fields
         self.shapes = Shapes(registry)
@@ -75,6 +85,31 @@ class JsonCodec:
         except (ValueError, RecursionError):
             pass
         raise self.diagnosis.of_repeated(parsed(data))
+
+    def to_json(self, message: Message[Any]) -> bytes:
+        """JSON of a message.
+
+        Raises:
+            ValueError: the message has a value that JSON cannot say, such as a time out of range.
+        """
+        return message.to_json(
+            registry=self.registry,
+            always_emit_implicit=self.prints_all,
+            use_proto_field_name=self.proto_names,
+        ).encode()
+
+    def to_json_value(self, message: Message[Any]) -> JsonValue:
+        """As `to_json`, before it is text."""
+        return message_to_json_value(
+            message,
+            registry=self.registry,
+            always_emit_implicit=self.prints_all,
+            use_proto_field_name=self.proto_names,
+        )
+
+    def name(self, field: DescField) -> str:
+        """Name of a field in JSON that is written."""
+        return field.name if self.proto_names else field.json_name
 
 
 class MessageJson:
@@ -151,7 +186,7 @@ class MessageJson:
             ValueError: the message has a value that JSON cannot say, such as a time out of range.
         """
         message = self.message.from_binary(data) if isinstance(data, bytes) else data
-        return message.to_json(registry=self._registry, always_emit_implicit=self._codec.prints_all).encode()
+        return self._codec.to_json(message)
 
     def _parse_known(self, raw: bytes) -> Message[Any]:
         try:

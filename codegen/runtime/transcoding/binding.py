@@ -5,43 +5,68 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-from protobuf import DescField, DescFieldValueMessage, Message, message_to_json_value
+from protobuf import DescField, DescFieldValueMessage, Message, Registry
 
 from codegen.runtime.codec import JsonCodec, MessageJson
 from codegen.runtime.json_diagnosis import invalid, malformed
-from codegen.runtime.json_shape import JsonValue
+from codegen.runtime.json_shape import JsonValue, element_of
 from codegen.runtime.method import Method
+from codegen.runtime.transcoding.http_body import fill, is_http_body
 from codegen.runtime.transcoding.matcher import captured
-from codegen.runtime.transcoding.negotiation import BINARY, JSON
+from codegen.runtime.transcoding.negotiation import JSON
 from codegen.runtime.transcoding.parameters import Parameter, Parameters, dotted, field_path, parameter
-from codegen.runtime.transcoding.response_field import field_json, singular_message
+from codegen.runtime.transcoding.response_field import Answer
 from codegen.runtime.transcoding.route import Route, Variable
+from codegen.runtime.transcoding.settings import HttpSettings
 
 WHOLE = "*"
+
+_DEFAULT = HttpSettings()
+
+
+def codec_of(registry: Registry, settings: HttpSettings) -> JsonCodec:
+    """The codec that bindings under these settings share."""
+    return JsonCodec(
+        registry,
+        always_print_fields_with_no_presence=settings.always_print_fields_with_no_presence,
+        preserving_proto_field_name=settings.preserving_proto_field_name,
+        ignore_unknown_fields=settings.ignore_unknown_fields,
+    )
 
 
 class Binding:
     """A route with all that is worked out once.
 
+    Of a method that streams, `decode` or `decode_raw` reads the first message, `decode_item` or
+    `decode_raw_item` each later one, and `encode` writes each message of the answer.
+
+    Args:
+        route: any.
+        codec: of the same settings; see `codec_of`.
+        settings: switches.
+
     Raises:
-        ValueError: the method streams, or the route names fields that do not exist or that text cannot fill.
+        ValueError: the route names fields that do not exist or that text cannot fill.
     """
 
-    def __init__(self, route: Route, codec: JsonCodec) -> None:
+    def __init__(self, route: Route, codec: JsonCodec, settings: HttpSettings = _DEFAULT) -> None:
         self.method: Method = route.method
-        if route.method.client_streaming or route.method.server_streaming:
-            raise ValueError(f"{route.method.full_name} streams; HTTP bindings serve unary methods only")
         self.request = codec.type(route.method.request.DESCRIPTOR.full_name)
         self.response = codec.type(route.method.response.DESCRIPTOR.full_name)
         self.takes_body = bool(route.body)
         self._codec = codec
         self._whole = route.body == WHOLE
         self._body = None if self._whole else _field(self.request, route.body)
-        self._response_field = _field(self.response, route.response_body)
+        self.takes_http_body = self.takes_body and is_http_body(self.request.description, self._body)
+        """Whether the body is raw content of any type, for `decode_raw`."""
+        self._answer = Answer(self.response, _field(self.response, route.response_body), codec)
+        self.answers_http_body = self._answer.raw
+        """Whether `encode` gives raw content of a type that the service chooses."""
         self._variables = tuple((each, _bound(self.request, route, each)) for each in route.variables)
         self._repeatable = tuple(target for _, target in self._variables if self._in_body(target))
-        self._parameters = Parameters(self.request.description, self._taken())
+        self._parameters = Parameters(
+            self.request.description, self._taken(), ignore_unknown=settings.ignore_unknown_parameters
+        )
 
     def decode(self, segments: Sequence[str], query: bytes, body: bytes, *, binary: bool) -> Message[Any]:
         """The request that path, query and body say together.
@@ -57,27 +82,67 @@ class Binding:
         """
         if body and not self.takes_body:
             raise malformed(f"{self.method.full_name} takes no body here")
+        values = self._values(segments, query)
+        if not body:
+            return self.request.parse_value(values)
+        return self._with_binary(values, body) if binary else self._with_json(values, body)
+
+    def decode_item(self, body: bytes, *, binary: bool) -> Message[Any]:
+        """A later message of a client stream: what its body says, nothing of path and query.
+
+        Raises:
+            Error: MALFORMED_BODY, INVALID_FIELD or UNKNOWN_FIELD.
+        """
+        if self._body is None:
+            return self.request.parse_binary(body) if binary else self.request.parse(body)
+        return self._with_binary({}, body) if binary else self._with_json({}, body)
+
+    def decode_raw(
+        self, segments: Sequence[str], query: bytes, content: bytes, content_type: str | None
+    ) -> Message[Any]:
+        """As `decode`, where `takes_http_body`: the content goes into the request as it is.
+
+        Raises:
+            Error: MALFORMED_PATH, INVALID_FIELD or UNKNOWN_FIELD.
+        """
+        message = self.request.parse_value(self._values(segments, query))
+        self._fill(message, content, content_type)
+        return message
+
+    def decode_raw_item(self, content: bytes, content_type: str | None) -> Message[Any]:
+        """As `decode_item`, where `takes_http_body`."""
+        message = self.request.message()
+        self._fill(message, content, content_type)
+        return message
+
+    def encode(self, data: bytes, *, binary: bool) -> tuple[bytes, str]:
+        """Body and content type of a response; of a stream, one message of it.
+
+        Args:
+            data: the response in binary form.
+            binary: whether it goes out in binary form rather than JSON; does not matter where
+                `answers_http_body`.
+        """
+        return self._answer.encode(data, binary=binary)
+
+    def _values(self, segments: Sequence[str], query: bytes) -> dict[str, JsonValue]:
+        """ProtoJSON of what path and query say."""
         values: dict[str, JsonValue] = {}
         for variable, target in self._variables:
             target.place(values, captured(segments, variable))
         if query:
             self._parameters.place(values, query)
-        if not body:
-            return self.request.parse_value(values)
-        return self._with_binary(values, body) if binary else self._with_json(values, body)
+        return values
 
-    def encode(self, data: bytes, *, binary: bool) -> tuple[bytes, str]:
-        """Body and content type of a response."""
-        if self._response_field is None:
-            return (data, BINARY) if binary else (self.response.to_json(data), JSON)
-        value = self.response.parse_binary(data)
-        if binary and singular_message(self._response_field):
-            part = value[self._response_field]
-            return (part.to_binary() if part is not None else b""), BINARY
-        told = message_to_json_value(
-            value, registry=self._codec.registry, always_emit_implicit=self._codec.prints_all
-        )
-        return orjson.dumps(field_json(told, self._response_field)), JSON
+    def _fill(self, message: Message[Any], content: bytes, content_type: str | None) -> None:
+        field = self._body
+        if field is None:
+            return fill(message, content, content_type)
+        if message[field] is None:
+            _check_oneof(message, field)
+            message[field] = self._codec.type(element_of(field).type_name).message()
+        fill(message[field], content, content_type)
+        return None
 
     def _with_json(self, values: dict[str, JsonValue], body: bytes) -> Message[Any]:
         if self._whole and not values:
@@ -128,8 +193,7 @@ class Binding:
         value = field.value
         if not isinstance(value, DescFieldValueMessage):
             raise malformed(f"a body for {field.name} must be {JSON}")
-        if value.oneof is not None and any(bound.has_field(other.name) for other in value.oneof.fields):
-            raise invalid(field.name, f"only one member of oneof {value.oneof.name} may be given")
+        _check_oneof(bound, field)
         bound[field] = self._codec.type(value.message.type_name).parse_binary(body)
         return bound
 
@@ -149,6 +213,13 @@ def _field(message: MessageJson, name: str) -> DescField | None:
         if field.name == name:
             return field
     raise ValueError(f"{message.description.type_name} has no field {name}")
+
+
+def _check_oneof(message: Message[Any], field: DescField) -> None:
+    """Refuses a field beside another member of its oneof."""
+    oneof = getattr(field.value, "oneof", None)
+    if oneof is not None and any(message.has_field(other.name) for other in oneof.fields):
+        raise invalid(field.name, f"only one member of oneof {oneof.name} may be given")
 
 
 def _bound(request: MessageJson, route: Route, variable: Variable) -> Parameter:

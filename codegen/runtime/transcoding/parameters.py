@@ -82,9 +82,13 @@ class Parameters:
     Args:
         description: type of the request.
         taken: fields that path and body fill, by dotted proto name, and from where.
+        ignore_unknown: whether parameters without a field are passed over rather than refused.
     """
 
-    def __init__(self, description: DescMessage, taken: dict[str, str]) -> None:
+    def __init__(
+        self, description: DescMessage, taken: dict[str, str], *, ignore_unknown: bool = False
+    ) -> None:
+        self._ignore_unknown = ignore_unknown
         self._description = description
         self._taken = taken
         self._known: dict[str, Parameter] = {}
@@ -96,20 +100,25 @@ class Parameters:
             Error: INVALID_FIELD or UNKNOWN_FIELD.
         """
         for name, text in _pairs(query):
-            self._parameter(name).place(values, text)
+            found = self._parameter(name)
+            if found is not None:
+                found.place(values, text)
 
-    def _parameter(self, name: str) -> Parameter:
+    def _parameter(self, name: str) -> Parameter | None:
+        """The parameter of a name; None if it is unknown and that does not matter."""
         if (known := self._known.get(name)) is not None:
             return known
         made = self._resolved(name)
-        if len(self._known) < MAX_KNOWN:
+        if made is not None and len(self._known) < MAX_KNOWN:
             self._known[name] = made
         return made
 
-    def _resolved(self, name: str) -> Parameter:
+    def _resolved(self, name: str) -> Parameter | None:
         path = field_path(self._description, name)
         made = parameter(path) if path else None
         if path is None or made is None:
+            if self._ignore_unknown:
+                return None
             raise field_error(reasons.UNKNOWN_FIELD, name, "there is no such parameter")
         for length in range(len(path) + 1):
             if (source := self._taken.get(dotted(path[:length]))) is not None:
