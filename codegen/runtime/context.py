@@ -14,6 +14,7 @@ class Wire(StrEnum):
     HTTP = "http"
     GRPC = "grpc"
     SOCKET = "socket"
+    LOCAL = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,12 @@ class Context:
     identity: Identity | None = None
     deadline: float | None = None
     """`time.monotonic()` at which the caller stops waiting."""
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    """Lower-case request metadata."""
+    metadata: Mapping[str, str | bytes] = field(default_factory=dict)
+    """Lower-case request metadata; bytes for keys that end in `-bin`."""
     request_id: str = ""
+    response_metadata: dict[str, str | bytes] = field(default_factory=dict)
+    """What an implementation says beside its answer: printable ASCII, or bytes for keys that end in `-bin`.
+    It leaves with the first answer; of a call that fails before, none does."""
 
     @property
     def caller(self) -> Identity:

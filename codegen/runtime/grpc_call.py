@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -15,6 +15,7 @@ from idiom.v1.reason_errors import DEADLINE_EXCEEDED, DRAINING, MALFORMED_BODY
 
 from codegen.runtime.context import Context, Wire
 from codegen.runtime.errors import Error, to_status
+from codegen.runtime.grpc_metadata import received, sendable
 from codegen.runtime.pipeline import internal, request_id
 from codegen.runtime.validation import validate
 
@@ -84,7 +85,9 @@ class Calls:
                 context = self._admit(method, servicer, len(data))
                 request = parsed(method, data)
                 response: Message = await self._pipeline.call(method, request, context, implementation)
-                return response.SerializeToString()
+                data = response.SerializeToString()
+                await _tell(servicer, context)
+                return data
             raise AssertionError  # the context has aborted the call
 
         return handle
@@ -95,9 +98,10 @@ class Calls:
                 context = self._admit(method, servicer, len(data))
                 request = parsed(method, data)
                 validate(request)
-                async with _closing(implementation(request, context)) as responses:
-                    async for response in responses:
-                        yield response.SerializeToString()
+                responses = implementation(request, context)
+                async with contextlib.aclosing(_answers(responses, servicer, context)) as answers:
+                    async for answer in answers:
+                        yield answer
 
         return handle
 
@@ -106,7 +110,9 @@ class Calls:
             async with self._answering(method, servicer):
                 context = self._admit(method, servicer, 0)
                 response: Message = await implementation(self._items(method, requests), context)
-                return response.SerializeToString()
+                data = response.SerializeToString()
+                await _tell(servicer, context)
+                return data
             raise AssertionError  # the context has aborted the call
 
         return handle
@@ -115,9 +121,10 @@ class Calls:
         async def handle(requests: Requests, servicer: Servicer) -> AsyncIterator[bytes]:
             async with self._answering(method, servicer):
                 context = self._admit(method, servicer, 0)
-                async with _closing(implementation(self._items(method, requests), context)) as responses:
-                    async for response in responses:
-                        yield response.SerializeToString()
+                responses = implementation(self._items(method, requests), context)
+                async with contextlib.aclosing(_answers(responses, servicer, context)) as answers:
+                    async for answer in answers:
+                        yield answer
 
         return handle
 
@@ -146,6 +153,8 @@ class Calls:
         context = self._pipeline.admit(
             method, _metadata(servicer), wire=Wire.GRPC, timeout=timeout, size=size
         )
+        if any(key.endswith("-bin") for key, _ in servicer.invocation_metadata() or ()):
+            context = dataclasses.replace(context, metadata=received(servicer.invocation_metadata()))
         if method.client_streaming or method.server_streaming:
             # A stream may last: only the caller's own deadline ends it.
             deadline = None if timeout is None else time.monotonic() + timeout
@@ -192,6 +201,31 @@ def _metadata(servicer: Servicer) -> dict[str, str]:
     return {key: value for key, value in servicer.invocation_metadata() or () if isinstance(value, str)}
 
 
+async def _tell(servicer: Servicer, context: Context) -> None:
+    """Send what an implementation says beside its answer."""
+    if context.response_metadata:
+        told = {key.lower(): value for key, value in context.response_metadata.items()}
+        await servicer.send_initial_metadata(sendable(told))
+
+
+async def _answers(
+    responses: AsyncIterator[Message], servicer: Servicer, context: Context
+) -> AsyncGenerator[bytes, None]:
+    """The serialized responses of a stream, metadata before the first; ends the implementation's side."""
+    told = False
+    try:
+        async for response in responses:
+            if not told:
+                await _tell(servicer, context)
+                told = True
+            yield response.SerializeToString()
+        if not told:
+            await _tell(servicer, context)
+    finally:
+        if close := getattr(responses, "aclose", None):
+            await close()
+
+
 async def _next(requests: Requests, draining: asyncio.Future[Any]) -> bytes | None:
     item = asyncio.ensure_future(anext(requests, None))
     try:
@@ -199,12 +233,3 @@ async def _next(requests: Requests, draining: asyncio.Future[Any]) -> bytes | No
         return item.result() if item.done() else None
     finally:
         item.cancel()
-
-
-@contextlib.asynccontextmanager
-async def _closing(responses: AsyncIterator[Message]) -> AsyncIterator[AsyncIterator[Message]]:
-    try:
-        yield responses
-    finally:
-        if close := getattr(responses, "aclose", None):
-            await close()

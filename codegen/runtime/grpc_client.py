@@ -18,7 +18,8 @@ from codegen.runtime.background import background
 from codegen.runtime.context import Identity
 from codegen.runtime.errors import Error
 from codegen.runtime.grpc_failure import Verdict, error_of, verdict_of
-from codegen.runtime.grpc_link import GRACE, Link, Metadata
+from codegen.runtime.grpc_link import GRACE, Link
+from codegen.runtime.grpc_metadata import Metadata, sendable
 from codegen.runtime.method import Discovery, Method, Service
 
 if TYPE_CHECKING:
@@ -149,11 +150,11 @@ class Upstreams:
     async def unary_bytes(self, method: Method, request: bytes, options: CallOptions) -> bytes:
         """One request, one response, both serialized."""
         search = Search(options.timeout or method.policy.deadline or DEFAULT_TIMEOUT)
-        metadata = self._metadata(options)
+        metadata, told = self._metadata(options), options.response_metadata
         while True:
             link = await self._found(method, options, search)
             try:
-                return await link.unary(method.path, request, metadata, search.left)
+                return await link.unary(method.path, request, metadata, search.left, told)
             except aio.AioRpcError as failure:
                 if not search.goes_on(link, verdict_of(failure, method.policy.retry)):
                     raise error_of(failure) from failure
@@ -173,7 +174,8 @@ class Upstreams:
         """Requests and responses of a method that streams either way, serialized; all with one instance."""
         search = Search(options.timeout or DEFAULT_TIMEOUT)
         link = await self._found(method, options, search)
-        stream = link.stream(method.path, requests, self._metadata(options), options.timeout)
+        metadata, told = self._metadata(options), options.response_metadata
+        stream = link.stream(method.path, requests, metadata, options.timeout, told)
         try:
             async with contextlib.aclosing(stream) as answers:
                 async for data in answers:
@@ -272,24 +274,6 @@ def vouched(identity: Identity | None) -> dict[str, str]:
         "idiom-session": identity.session,
         "idiom-scopes": " ".join(sorted(identity.scopes)),
     }
-
-
-def sendable(metadata: Mapping[str, str | bytes]) -> Metadata:
-    """What gRPC accepts: printable ASCII values, bytes for keys that end in `-bin`, and no reserved keys.
-
-    The rest is left out.
-    """
-    return tuple(
-        (key, value)
-        for key, value in metadata.items()
-        if _fits(value, binary=key.endswith("-bin")) and not key.startswith(("grpc-", ":"))
-    )
-
-
-def _fits(value: str | bytes, *, binary: bool) -> bool:
-    if isinstance(value, bytes):
-        return binary
-    return not binary and value.isascii() and value.isprintable()
 
 
 def parsed(response: type[R], data: bytes) -> R:

@@ -11,6 +11,7 @@ import grpc
 from grpc import aio
 
 from codegen.runtime.grpc_failure import lost
+from codegen.runtime.grpc_metadata import Metadata, received
 
 LOG = logging.getLogger(__name__)
 
@@ -40,8 +41,6 @@ RANKS = {
 }
 WORST = 2
 
-Metadata = tuple[tuple[str, str | bytes], ...]
-
 
 class Link:
     """Calls of raw bytes to one address. Opens its connection when first used.
@@ -64,26 +63,48 @@ class Link:
         """0 if connected, higher the less likely a call gets through. Starts connecting."""
         return RANKS.get(self._channel.get_state(try_to_connect=True), WORST)
 
-    async def unary(self, path: str, request: bytes, metadata: Metadata, timeout: float) -> bytes:  # noqa: ASYNC109  # gRPC's own
+    async def unary(  # what gRPC has to know of a call
+        self,
+        path: str,
+        request: bytes,
+        metadata: Metadata,
+        timeout: float,  # noqa: ASYNC109  # gRPC's own
+        told: dict[str, str | bytes] | None = None,
+    ) -> bytes:
         """One call.
+
+        Args:
+            path: of the method.
+            request: serialized.
+            metadata: goes with it.
+            timeout: seconds.
+            told: filled with the metadata of the answer; None where nobody asks for it.
 
         Raises:
             AioRpcError: it failed.
         """
-        if (call := self._unary.get(path)) is None:
-            call = self._unary.setdefault(path, self._channel.unary_unary(path))
+        if (method := self._unary.get(path)) is None:
+            method = self._unary.setdefault(path, self._channel.unary_unary(path))
         try:
-            response: bytes = await call(request, timeout=timeout, metadata=metadata)
+            call = method(request, timeout=timeout, metadata=metadata)
+            response: bytes = await call
+            if told is not None:
+                told.update(received(await call.initial_metadata()))
         except asyncio.CancelledError:
             raise _why_cancelled() from None
         except aio.UsageError:
             raise lost() from None
         return response
 
-    async def stream(
-        self, path: str, requests: AsyncIterator[bytes], metadata: Metadata, limit: float | None
+    async def stream(  # what gRPC has to know of a call
+        self,
+        path: str,
+        requests: AsyncIterator[bytes],
+        metadata: Metadata,
+        limit: float | None,
+        told: dict[str, str | bytes] | None = None,
     ) -> AsyncGenerator[bytes, None]:
-        """One stream of requests and responses.
+        """One stream of requests and responses; as `unary`, metadata comes with the first response.
 
         Raises:
             AioRpcError: it failed.
@@ -96,6 +117,8 @@ class Link:
         # Given the requests, gRPC would go on waiting for the next one after the call has ended.
         sending = asyncio.create_task(_send(call, requests), name=f"requests of {path}")
         try:
+            if told is not None:
+                told.update(received(await call.initial_metadata()))
             async for response in call:
                 yield response
         except asyncio.CancelledError:

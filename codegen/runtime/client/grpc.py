@@ -15,9 +15,10 @@ from grpc import aio
 
 from codegen.runtime.client.channel import TokenSource
 from codegen.runtime.client.retries import Attempts, Failure, RetryBudget
-from codegen.runtime.grpc_client import DEFAULT_TIMEOUT, CallOptions, parsed, sendable, serialized
+from codegen.runtime.grpc_client import DEFAULT_TIMEOUT, CallOptions, parsed, serialized
 from codegen.runtime.grpc_failure import error_of, unsent
-from codegen.runtime.grpc_link import Link, Metadata
+from codegen.runtime.grpc_link import Link
+from codegen.runtime.grpc_metadata import Metadata, sendable
 from codegen.runtime.method import Auth, Method
 
 R = TypeVar("R", bound=Message)
@@ -69,9 +70,9 @@ class GrpcClient:
         attempts = Attempts(method, self._budget)
         while True:
             metadata = await self._metadata(method, options)
-            left = ends - time.monotonic()
+            left, told = max(0.001, ends - time.monotonic()), options.response_metadata
             try:
-                return await self._opened.unary(method.path, request, metadata, max(0.001, left))
+                return await self._opened.unary(method.path, request, metadata, left, told)
             except aio.AioRpcError as failure:
                 error = error_of(failure)
                 pause = attempts.pause(Failure(error, unsent(failure)), ends - time.monotonic())
@@ -93,7 +94,8 @@ class GrpcClient:
     ) -> AsyncGenerator[bytes, None]:
         """Requests and responses of a method that streams either way, serialized."""
         metadata = await self._metadata(method, options)
-        stream = self._opened.stream(method.path, requests, metadata, options.timeout)
+        told = options.response_metadata
+        stream = self._opened.stream(method.path, requests, metadata, options.timeout, told)
         try:
             async with contextlib.aclosing(stream) as answers:
                 async for data in answers:

@@ -15,7 +15,8 @@ import pytest
 from codegen.runtime.context import Identity
 from codegen.runtime.discovery import Etcd, Instance, Instances, register
 from codegen.runtime.errors import Error
-from codegen.runtime.grpc_client import DEFAULT_OPTIONS, CallOptions, Upstreams, sendable
+from codegen.runtime.grpc_client import DEFAULT_OPTIONS, CallOptions, Upstreams
+from codegen.runtime.grpc_metadata import sendable
 from codegen.runtime.grpc_server import serve_grpc
 from codegen.runtime.identity import ServiceTokens
 from codegen.runtime.method import Discovery
