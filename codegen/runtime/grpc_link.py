@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 from grpc import aio
 
+from codegen.runtime.errors import Error
 from codegen.runtime.grpc_failure import lost
 from codegen.runtime.grpc_metadata import Metadata, received
 
@@ -108,6 +109,7 @@ class Link:
 
         Raises:
             AioRpcError: it failed.
+            Error: the requests raised it.
         """
         open_stream: Callable[..., Any] = self._channel.stream_stream(path)
         try:
@@ -122,11 +124,12 @@ class Link:
             async for response in call:
                 yield response
         except asyncio.CancelledError:
-            raise _why_cancelled() from None
+            raise _why_cancelled(sending) from None
         finally:
             call.cancel()
             sending.cancel()
             await asyncio.wait([sending])
+            _refusal(sending)
 
     async def close(self, grace: float | None = None) -> None:
         """Close the connection once calls under way have ended, at most after `grace` seconds."""
@@ -134,19 +137,33 @@ class Link:
 
 
 async def _send(call: Any, requests: AsyncIterator[bytes]) -> None:
-    """Send the requests while the call lasts; why it ended is told to those who read its responses."""
+    """Send the requests while the call lasts; why it ended is told to those who read its responses.
+
+    Raises:
+        Error: the requests raised it; the call is cancelled.
+    """
     try:
         async for request in requests:
             await call.write(request)
         await call.done_writing()
     except (aio.AioRpcError, asyncio.InvalidStateError):
         LOG.debug("a call ended before all its requests were sent")
+    except Error:
+        call.cancel()
+        raise
     except Exception:  # the outermost frame of the task: the call cannot go on without its requests
         LOG.exception("the requests of a call failed")
         call.cancel()
 
 
-def _why_cancelled() -> BaseException:
-    """Tell the end of the channel, which gRPC reports as a cancellation, from our own cancellation."""
+def _refusal(sending: asyncio.Task[None] | None) -> BaseException | None:
+    """What the requests raised."""
+    return sending.exception() if sending and sending.done() and not sending.cancelled() else None
+
+
+def _why_cancelled(sending: asyncio.Task[None] | None = None) -> BaseException:
+    """Tell refused requests, and the end of the channel that gRPC calls a cancellation, from our own."""
     task = asyncio.current_task()
-    return asyncio.CancelledError() if task is not None and task.cancelling() else lost()
+    if task is not None and task.cancelling():
+        return asyncio.CancelledError()
+    return _refusal(sending) or lost()
