@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from google.protobuf.message import Message
 
 E = TypeVar("E", bound=Message)
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery(Generic[E]):
+class Delivery(NamedTuple, Generic[E]):
     """One entry handed to a consumer group. It comes at least once, in the order of its partition."""
 
     event: E

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from idiom.v1 import reason_errors
 from redis.asyncio import Redis
@@ -16,6 +16,8 @@ from codegen.runtime.errors import Error
 from codegen.runtime.method import Group, Stream
 from codegen.runtime.streams.partitions import CONSUMER, PartitionKeys
 
+Entry: TypeAlias = tuple[bytes, Sequence[bytes] | None]
+"""As Redis replies it: id, then names and values of fields; None if it was deleted while it was pending."""
 NEW: Final = ">"
 """Reads entries that the group was not given yet."""
 PENDING: Final = "0-0"
@@ -26,16 +28,6 @@ def id_order(entry_id: str) -> tuple[int, int]:
     """Sorts entry ids as the stream does."""
     time, _, number = entry_id.partition("-")
     return int(time), int(number)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One entry as it lies in the stream."""
-
-    entry_id: str
-    payload: bytes | None
-    """None if the entry was deleted while it was pending."""
-    ordinal: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +63,14 @@ class FencedGroup:
         return Claim(partition, int(token), last.decode())
 
     async def read(self, claim: Claim, after: str, count: int) -> list[Entry]:
-        """At most `count` entries: new ones, or pending ones after an id."""
+        """At most `count` entries: new ones, or pending ones after an id. Fields: `payload`, `ordinal`."""
         keys = self.keys(claim.partition)
         with _fencing():
-            found = await self._read(
+            found: list[Entry] = await self._read(
                 keys=[keys.stream, keys.owner(self.group.name)],
                 args=[self.group.name, CONSUMER, claim.token, count, after],
             )
-        return [_entry(entry_id, fields) for entry_id, fields in found]
+        return found
 
     async def acknowledge(self, claim: Claim, entry_ids: Sequence[str], *, dead: bool = False) -> int:
         """Acknowledges entries, copied to the stream `dead` if asked; returns how many were pending."""
@@ -108,13 +100,6 @@ def _fencing() -> Iterator[None]:
         if str(error).startswith("FENCED"):
             raise Error(reason_errors.FENCED, str(error).removeprefix("FENCED ")) from None
         raise
-
-
-def _entry(entry_id: bytes, fields: Sequence[bytes] | None) -> Entry:
-    if not fields:
-        return Entry(entry_id.decode(), None, 0)
-    values = dict(zip(fields[::2], fields[1::2], strict=True))
-    return Entry(entry_id.decode(), values.get(b"payload", b""), int(values.get(b"ordinal", 0)))
 
 
 def _script(name: str) -> str:

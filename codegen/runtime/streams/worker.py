@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from typing import Any, Final, TypeVar
@@ -17,6 +16,7 @@ from redis.exceptions import RedisError
 
 from codegen.runtime.errors import Error
 from codegen.runtime.streams.backoff import Backoff
+from codegen.runtime.streams.decoding import deliveries
 from codegen.runtime.streams.delivery import Delivery
 from codegen.runtime.streams.doorbell import Doorbell
 from codegen.runtime.streams.fenced_group import NEW, PENDING, Claim, Entry, FencedGroup, id_order
@@ -76,7 +76,7 @@ class PartitionWorker:
             after = PENDING if self._unsure else NEW
             entries = await self._answered(self._group.read, self._claim, after, self._group.group.batch)
             if entries:
-                self._last = max(self._last, entries[-1].entry_id, key=id_order)
+                self._last = max(self._last, entries[-1][0].decode(), key=id_order)
                 return entries
             if entries is None:  # the group may have been given entries all the same
                 self._unsure = True
@@ -100,7 +100,7 @@ class PartitionWorker:
             if done and await self._until_answered(self._group.acknowledge, self._claim, done) is None:
                 return
             again = [
-                replace(delivery, redelivered=True)
+                delivery._replace(redelivered=True)
                 for delivery, outcome in zip(batch, outcomes, strict=True)
                 if outcome != OK
             ]
@@ -111,28 +111,27 @@ class PartitionWorker:
                 return
 
     async def _decoded(self, entries: Sequence[Entry], *, redelivered: bool) -> list[Delivery[Any]]:
-        deliveries, dead = [], []
+        try:
+            return self._deliveries(entries, redelivered=redelivered)
+        except DecodeError:
+            return await self._decodable(entries, redelivered=redelivered)
+
+    async def _decodable(self, entries: Sequence[Entry], *, redelivered: bool) -> list[Delivery[Any]]:
+        """What can be decoded; the rest becomes dead letters."""
+        found: list[Delivery[Any]] = []
+        dead = []
         for entry in entries:
-            delivery = self._decode(entry, redelivered=redelivered)
-            if delivery:
-                deliveries.append(delivery)
-            else:
-                dead.append(entry.entry_id)
+            try:
+                found += self._deliveries([entry], redelivered=redelivered)
+            except DecodeError as error:
+                dead.append(entry[0].decode())
+                logger.error("%s: entry %s cannot be decoded: %s", self._name, dead[-1], error)  # noqa: TRY400 - the entry is at fault
         if dead:
             await self._until_answered(partial(self._group.acknowledge, dead=True), self._claim, dead)
-        return deliveries
+        return found
 
-    def _decode(self, entry: Entry, *, redelivered: bool) -> Delivery[Any] | None:
-        if entry.payload is None:
-            logger.error("%s: entry %s is gone", self._name, entry.entry_id)
-            return None
-        try:
-            event = self._group.stream.message.FromString(entry.payload)
-        except DecodeError:
-            logger.exception("%s: entry %s cannot be decoded", self._name, entry.entry_id)
-            return None
-        claim = self._claim
-        return Delivery(event, entry.entry_id, claim.partition, claim.token, entry.ordinal, redelivered)
+    def _deliveries(self, entries: Sequence[Entry], *, redelivered: bool) -> list[Delivery[Any]]:
+        return deliveries(entries, self._group.stream.message, self._claim, redelivered=redelivered)
 
     async def _outcomes(self, batch: Sequence[Delivery[Any]]) -> list[int] | None:
         """One outcome for each delivery; None when the handler failed without saying whose fault it was."""
