@@ -20,6 +20,7 @@ from codegen.runtime.grpc_client import Upstreams
 from codegen.runtime.identity import Authenticator, ServiceTokens, UserTokens
 from codegen.runtime.pipeline import Pipeline
 from codegen.runtime.transcoding.dispatch import Dispatch
+from codegen.runtime.transcoding.settings import HttpSettings
 from gateway_routes import ROUTES
 from impl.gateway.readiness import HEALTH, Readiness
 from impl.gateway.server import listening, serving
@@ -69,7 +70,7 @@ async def run(settings: Settings, ready: Callable[[], None], stop: asyncio.Event
             registry=registry(),
             pipeline=pipeline,
             channel=channel,
-            always_print_fields_with_no_presence=True,
+            settings=HttpSettings(always_print_fields_with_no_presence=True),
         )
         app = site(dispatch, Readiness(logic, channel))
         await stack.enter_async_context(serving(app, socket, settings.drain_seconds))

@@ -22,8 +22,9 @@ from starlette.types import Scope
 
 from codegen.runtime.errors import Error
 from codegen.runtime.pipeline import internal, request_id
-from codegen.runtime.transcoding.dispatch import Dispatch, mount
+from codegen.runtime.transcoding.dispatch import Dispatch
 from codegen.runtime.transcoding.http_error import body_of, status_of
+from codegen.runtime.transcoding.mount import mount
 from impl.gateway.readiness import Readiness
 
 HERE = Path(__file__).parent

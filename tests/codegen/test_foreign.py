@@ -32,7 +32,8 @@ from codegen.runtime.pipeline import Pipeline
 from codegen.runtime.sockets import Endpoint, SocketConnection
 from codegen.runtime.streams.consumer import ConsumerRunner
 from codegen.runtime.streams.partitions import PartitionKeys, partition_of
-from codegen.runtime.transcoding.dispatch import Dispatch, mount
+from codegen.runtime.transcoding.dispatch import Dispatch
+from codegen.runtime.transcoding.mount import mount
 from tests import servers
 from tests.codegen.schemas import ROOT, workspace
 

@@ -13,18 +13,20 @@ GRACE = 0.05
 
 
 class ClientGoneError(Exception):
-    """The client went away; nobody reads a response."""
+    """The client went away, or has all it asked for; nobody reads more of a response."""
 
 
 class CancelledWithClient:
     """Cancels the body of its `async with` when the client goes away, which then raises ClientGoneError.
 
     Args:
-        receive: of a request whose body has been read.
+        receive: of a request.
+        read_all: set once the request's body has been read, for nobody else may receive from then on.
     """
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, read_all: asyncio.Event) -> None:
         self._receive = receive
+        self._read_all = read_all
         self._watcher: asyncio.Task[None] | None = None
         self._gone = False
 
@@ -54,6 +56,7 @@ class CancelledWithClient:
         self._watcher = asyncio.get_running_loop().create_task(self._watch())
 
     async def _watch(self) -> None:
+        await self._read_all.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self._gone = True

@@ -13,12 +13,14 @@ from codegen.runtime.errors import Error, Reason, to_status
 STATUS: Mapping[Reason, int] = {
     reasons.METHOD_NOT_ALLOWED: 405,
     reasons.NOT_ACCEPTABLE: 406,
+    reasons.PRECONDITION_FAILED: 412,
     reasons.TOO_LARGE: 413,
     reasons.UNSUPPORTED_MEDIA_TYPE: 415,
 }
 """HTTP statuses that HTTP has for reasons more exactly than for their canonical codes."""
 
 UNAUTHORIZED = 401
+UNSUPPORTED = 415
 
 
 def status_of(error: Error) -> int:
@@ -31,6 +33,9 @@ def headers_of(error: Error, status: int) -> list[tuple[bytes, bytes]]:
     headers = []
     if status == UNAUTHORIZED:
         headers.append((b"www-authenticate", _challenge(error)))
+    if status == UNSUPPORTED:
+        told = ((name, error.metadata.get(name)) for name in ("accept", "accept-encoding"))
+        headers += [(name.encode(), value.encode()) for name, value in told if value]
     if error.retry_after is not None:
         headers.append((b"retry-after", str(math.ceil(error.retry_after)).encode()))
     return headers

@@ -21,14 +21,14 @@ _UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _QUALITY = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
 
 
-def is_binary(content_type: str | None, content_encoding: str | None) -> bool:
+def is_binary(content_type: str | None) -> bool:
     """Whether a body is in binary form rather than JSON. A body without a type counts as JSON.
+
+    Types such as `application/merge-patch+json` are refused: they mean more than the JSON they are in.
 
     Raises:
         Error: UNSUPPORTED_MEDIA_TYPE.
     """
-    if content_encoding is not None and content_encoding.strip().lower() not in ("", "identity"):
-        raise Error(reasons.UNSUPPORTED_MEDIA_TYPE, "compressed bodies are not supported")
     if content_type is None or content_type == JSON:
         return False
     media, _, parameters = content_type.lower().partition(";")
@@ -36,7 +36,11 @@ def is_binary(content_type: str | None, content_encoding: str | None) -> bool:
         return False
     if media.strip() in _BINARIES:
         return True
-    raise Error(reasons.UNSUPPORTED_MEDIA_TYPE, f"a body must be {JSON} in UTF-8, or {BINARY}")
+    raise Error(
+        reasons.UNSUPPORTED_MEDIA_TYPE,
+        f"a body must be {JSON} in UTF-8, or {BINARY}",
+        metadata={"accept": f"{JSON}, {BINARY}"},
+    )
 
 
 def wants_binary(accept: str | None) -> bool:
@@ -53,6 +57,12 @@ def wants_binary(accept: str | None) -> bool:
     if max(json, binary) <= 0:
         raise Error(reasons.NOT_ACCEPTABLE, f"responses are {JSON} or {BINARY}")
     return binary > json
+
+
+def binary_name(accept: str | None) -> str:
+    """The name of the binary form that a client knows."""
+    known = accept is None or BINARY in (accept := accept.lower()) or "application/protobuf" not in accept
+    return BINARY if known else "application/protobuf"
 
 
 def timeout_of(grpc_timeout: str | None, request_timeout: str | None) -> float | None:

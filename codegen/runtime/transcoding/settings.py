@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from codegen.runtime.transcoding.metadata import check_names
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpSettings:
-    """How a dispatcher reads requests and writes answers."""
+    """How a dispatcher reads requests and writes answers.
+
+    Raises:
+        ValueError: a header is named that is the connection's, this server's or a caller's identity.
+    """
 
     always_print_fields_with_no_presence: bool = False
     """Whether JSON says zeros, empty texts and empty lists too; ProtoJSON leaves them out by default."""
@@ -26,3 +32,7 @@ class HttpSettings:
     """Metadata of the service's answer, in lower case, that goes out as response headers."""
     compressed_from: int = 1024
     """Bytes from which on a response is compressed where its client accepts that; 0 means never."""
+
+    def __post_init__(self) -> None:
+        """Checks the names of headers."""
+        check_names(self.forwarded_headers | self.exposed_metadata)

@@ -17,7 +17,8 @@ from codegen.runtime.grpc_client import Channel, Upstreams
 from codegen.runtime.grpc_server import serve_grpc
 from codegen.runtime.identity import Authenticator, ServiceTokens, UserTokens
 from codegen.runtime.pipeline import Pipeline
-from codegen.runtime.transcoding.dispatch import Dispatch, mount
+from codegen.runtime.transcoding.dispatch import Dispatch
+from codegen.runtime.transcoding.mount import mount
 from codegen.runtime.transcoding.settings import HttpSettings
 from tests.codegen.gallery.generated import generated
 from tests.codegen.gallery.service import Gallery

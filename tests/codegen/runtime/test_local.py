@@ -21,7 +21,8 @@ from codegen.runtime.identity import Authenticator, ServiceTokens, UserTokens
 from codegen.runtime.local import Local
 from codegen.runtime.method import Method
 from codegen.runtime.pipeline import Pipeline
-from codegen.runtime.transcoding.dispatch import Dispatch, mount
+from codegen.runtime.transcoding.dispatch import Dispatch
+from codegen.runtime.transcoding.mount import mount
 from tests.codegen.gallery.generated import generated
 from tests.codegen.gallery.service import Gallery
 from tests.codegen.runtime.grpc.echo import CHAT, COUNT, ECHO, INNER, JOIN, SAY, SMALL, WHO, Echo, Text

@@ -7,7 +7,8 @@ from fastapi import FastAPI
 
 from codegen.runtime.identity import Authenticator, UserTokens
 from codegen.runtime.pipeline import Pipeline
-from codegen.runtime.transcoding.dispatch import Dispatch, mount
+from codegen.runtime.transcoding.dispatch import Dispatch
+from codegen.runtime.transcoding.mount import mount
 from tests.codegen.runtime.http.request import Client
 from tests.codegen.runtime.http.schema import Schema, schema
 from tests.codegen.runtime.http.shelf import Shelf

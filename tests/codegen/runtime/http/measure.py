@@ -25,7 +25,8 @@ from codegen.runtime.grpc_client import CallOptions
 from codegen.runtime.identity import Authenticator, UserTokens
 from codegen.runtime.method import Method
 from codegen.runtime.pipeline import Pipeline
-from codegen.runtime.transcoding.dispatch import Dispatch, mount
+from codegen.runtime.transcoding.dispatch import Dispatch
+from codegen.runtime.transcoding.mount import mount
 from gateway_routes import ROUTES
 
 KEY = b"k" * 32

@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from codegen.runtime.identity import Authenticator, UserTokens
 from codegen.runtime.pipeline import Pipeline
-from codegen.runtime.transcoding.dispatch import Dispatch, mount
+from codegen.runtime.transcoding.dispatch import Dispatch
+from codegen.runtime.transcoding.mount import mount
 from tests.codegen.runtime.http.schema import Schema
 from tests.codegen.runtime.http.shelf import Shelf
 
