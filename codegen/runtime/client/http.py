@@ -3,81 +3,75 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
+import ssl
 import time
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar
 
 import httpx
 from google.protobuf.message import Message
-from idiom.v1 import reason_errors as reasons
 from protobuf import Registry
 
+from codegen.runtime.client.calling import AttemptError, Calling, Sending, late, needs_token
 from codegen.runtime.client.channel import HttpOptions, TokenSource
-from codegen.runtime.client.http_status import error_of
-from codegen.runtime.client.request import ClientBinding, Written
-from codegen.runtime.client.retries import Attempts, Failure, RetryBudget
-from codegen.runtime.codec import JsonCodec
+from codegen.runtime.client.exchange import Answering
+from codegen.runtime.client.retries import Attempts
+from codegen.runtime.client.settings import (
+    DEFAULT_SETTINGS,
+    DEFAULT_TIMEOUT,
+    KEEPALIVE,
+    HttpClientSettings,
+    no_cookies,
+)
 from codegen.runtime.deadline import Deadline
-from codegen.runtime.errors import Error
-from codegen.runtime.method import Auth
+from codegen.runtime.errors import Reason
 from codegen.runtime.transcoding.route import Route
 
 R = TypeVar("R", bound=Message)
-
-DEFAULT_TIMEOUT: Final = 30.0
-"""Seconds for a call that neither its caller nor its policy limits."""
-CONNECT_SECONDS: Final = 5.0
-"""Seconds for one attempt to open a connection."""
-MAX_RESPONSE_BYTES: Final = 64 << 20
-_IDLE_SECONDS: Final = 3.0
-"""Seconds for which an idle connection is kept: less than servers do, so that none ends under a request."""
-_CONNECTIONS: Final = 100
-_MAX_PORT: Final = 65535
-_UNSENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-
-
-class _AttemptError(Exception):
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.error)
-        self.failure = failure
+Body: TypeAlias = bytes | AsyncIterable[bytes] | None
 
 
 class HttpClient:
-    """Calls a service at one address; a context manager. It is an `HttpChannel`.
+    """Calls services at one address; a context manager. It is an `HttpStreamChannel`.
 
-    Every failure is an Error: what the service said, whatever its reason, or DEPENDENCY_UNAVAILABLE where it
-    cannot be reached, or DEADLINE_EXCEEDED. Some failed calls are made again, see `retries.Attempts`.
+    Every failure is an Error: what the service said, a `RefusalError`, or DEPENDENCY_UNAVAILABLE where it
+    cannot be reached, DEADLINE_EXCEEDED, TOO_LARGE, INTERNAL for an answer that is none. Some failed calls
+    are made again, see `retries.Attempts`: unary ones, and streams of responses as long as none has come.
 
     Args:
         url: `http://` or `https://`, perhaps with a path, which goes before all others.
-        registry: types of all requests and responses.
+        registry: types of all requests and responses, and of details of errors.
         token: gives the bearer token of calls; not asked for methods that say `AUTH_NONE`.
-        transport: how requests go out; httpx's own by default.
+        known: reasons of the schema, so that an error has the very object that its generated module has.
+        settings: limits and manners.
+        transport: how requests go out; one with these settings by default.
 
     Raises:
         ValueError: the URL is none.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - by keyword
         self,
         url: str,
         registry: Registry,
         token: TokenSource | None = None,
+        *,
+        known: Iterable[Reason] = (),
+        settings: HttpClientSettings = DEFAULT_SETTINGS,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._url = _checked(url)
-        self._codec = JsonCodec(registry, ignore_unknown_fields=True)
+        self._calling = Calling(url, registry, known, settings)
         self._token = token
-        self._budget = RetryBudget()
-        self._bindings: dict[int, ClientBinding] = {}
+        tls = settings.context()
+        self._tls = tls
         self._http = httpx.AsyncClient(
-            transport=transport,
-            timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
-            limits=httpx.Limits(
-                max_connections=_CONNECTIONS,
-                max_keepalive_connections=_CONNECTIONS,
-                keepalive_expiry=_IDLE_SECONDS,
-            ),
+            transport=transport or _transport(settings, tls),
+            timeout=httpx.Timeout(None, connect=settings.connect_seconds, pool=DEFAULT_TIMEOUT),
+            cookies=no_cookies(),
+            trust_env=False,
         )
 
     async def __aenter__(self) -> Self:
@@ -92,82 +86,149 @@ class HttpClient:
 
     async def unary(self, route: Route, request: Message, response: type[R], options: HttpOptions) -> R:
         """One request, one response."""
-        binding = self._binding(route)
-        written = binding.write(request)
-        seconds = options.timeout or route.method.policy.deadline or DEFAULT_TIMEOUT
+        sending = self._calling.unary(route, request, options)
         try:
-            with Deadline(seconds):
-                body = await self._answer(binding, written, options, time.monotonic() + seconds)
+            with Deadline(sending.left()):
+                return response.FromString(await self._unary(sending))
         except TimeoutError:
-            raise Error(reasons.DEADLINE_EXCEEDED, "the server took too long to answer") from None
-        return response.FromString(binding.read(body))
+            raise late() from None
 
-    def _binding(self, route: Route) -> ClientBinding:
-        """Made once; it holds on to the route, so that no other gets its identity."""
-        if (known := self._bindings.get(id(route))) is not None:
-            return known
-        return self._bindings.setdefault(id(route), ClientBinding(route, self._codec))
-
-    async def _answer(
-        self, binding: ClientBinding, written: Written, options: HttpOptions, ends: float
-    ) -> bytes:
-        attempts = Attempts(binding.route.method, self._budget)
+    async def server_stream(
+        self, route: Route, request: Message, response: type[R], options: HttpOptions
+    ) -> AsyncGenerator[R, None]:
+        """One request, many responses."""
+        sending = self._calling.server_stream(route, request, options)
+        attempts = Attempts(route.method, self._calling.budget)
+        began = False
         while True:
             try:
-                return await self._attempt(binding, written, options, ends)
-            except _AttemptError as attempt:
-                pause = attempts.pause(attempt.failure, ends - time.monotonic())
+                async with contextlib.aclosing(self._streamed(sending)) as responses:
+                    async for data in responses:
+                        began = True
+                        yield response.FromString(data)
+            except AttemptError as attempt:
+                pause = None if began else attempts.pause(attempt.failure, _left(sending))
+                if pause is None:
+                    raise attempt.failure.error from attempt.__cause__
+            else:
+                return
+            await asyncio.sleep(pause)
+
+    async def client_stream(
+        self,
+        route: Route,
+        requests: AsyncIterable[Message] | Iterable[Message],
+        response: type[R],
+        options: HttpOptions,
+    ) -> R:
+        """Many requests, one response. An answer that comes early is seen when the next request is sent."""
+        messages, ends = (
+            _iterator(requests),
+            None if options.timeout is None else time.monotonic() + options.timeout,
+        )
+        try:
+            with Deadline(options.timeout):
+                first = await anext(messages, None)
+                sending, item = self._calling.client_stream(route, first, options)
+                sending.ends = ends
+                async with contextlib.aclosing(self._written(sending, item, messages)) as body:
+                    return response.FromString(await self._whole(sending, body))
+        except TimeoutError:
+            raise late() from None
+        except AttemptError as attempt:
+            raise attempt.failure.error from attempt.__cause__
+
+    def bidi(
+        self,
+        route: Route,
+        requests: AsyncIterable[Message] | Iterable[Message],
+        response: type[R],
+        options: HttpOptions,
+    ) -> AsyncGenerator[R, None]:
+        """Many requests, many responses, over a WebSocket."""
+        raise NotImplementedError
+
+    async def _unary(self, sending: Sending) -> bytes:
+        attempts = Attempts(sending.binding.route.method, self._calling.budget)
+        while True:
+            try:
+                return await self._whole(sending, sending.body)
+            except AttemptError as attempt:
+                pause = attempts.pause(attempt.failure, _left(sending))
                 if pause is None:
                     raise attempt.failure.error from attempt.__cause__
             await asyncio.sleep(pause)
 
-    async def _attempt(
-        self, binding: ClientBinding, written: Written, options: HttpOptions, ends: float
-    ) -> bytes:
-        headers = {"accept": "application/json", **options.headers}
-        if written.body is not None:
-            headers["content-type"] = "application/json"
-        if (
-            binding.route.method.policy.auth is not Auth.NONE
-            and self._token
-            and (token := await self._token())
-        ):
-            headers["authorization"] = f"Bearer {token}"
-        headers["x-request-timeout"] = f"{max(0.001, ends - time.monotonic()):.3f}"
-        try:
-            return await self._exchange(binding.verb, self._url + written.target, written.body, headers)
-        except _UNSENT as failure:
-            error = Error(reasons.DEPENDENCY_UNAVAILABLE, f"{self._url} cannot be reached now")
-            raise _AttemptError(Failure(error, unsent=True)) from failure
-        except httpx.HTTPError as failure:
-            error = Error(reasons.DEPENDENCY_UNAVAILABLE, "the connection was lost during the call")
-            raise _AttemptError(Failure(error)) from failure
+    async def _whole(self, sending: Sending, body: Body) -> bytes:
+        """One attempt whose answer is one message."""
+        headers = await self._headers(sending)
+        with self._calling.attempting(sending):
+            async with self._sent(sending, body, headers) as answer:
+                reading = self._answering(sending, answer)
+                async for data in answer.aiter_raw():
+                    for _ in reading.feed(data):
+                        pass
+                return next(reading.finish())
 
-    async def _exchange(self, verb: str, url: str, body: bytes | None, headers: dict[str, str]) -> bytes:
-        async with self._http.stream(verb, url, content=body, headers=headers) as answer:
-            content = await _read(answer)
-            if answer.is_success:
-                return content
-            raise _AttemptError(
-                Failure(error_of(answer.status_code, content, answer.headers.get("retry-after")))
-            )
+    async def _streamed(self, sending: Sending) -> AsyncGenerator[bytes, None]:
+        """One attempt whose answer is many messages. No deadline runs while the caller has one of them."""
+        with Deadline(sending.left()):
+            headers = await self._headers(sending)
+        with self._calling.attempting(sending):
+            async with contextlib.AsyncExitStack() as stack:
+                with Deadline(sending.left()):
+                    answer = await stack.enter_async_context(self._sent(sending, sending.body, headers))
+                reading = self._answering(sending, answer)
+                chunks = answer.aiter_raw()
+                while True:
+                    with Deadline(sending.left()):
+                        data = await anext(chunks, None)
+                    for message in reading.finish() if data is None else reading.feed(data):
+                        yield message
+                    if data is None:
+                        return
+
+    async def _written(
+        self, sending: Sending, first: bytes | None, requests: AsyncIterator[Message]
+    ) -> AsyncGenerator[bytes, None]:
+        """The body of a stream of requests."""
+        if first is None:
+            return
+        yield first
+        async for request in requests:
+            yield self._calling.later(sending.binding, request)
+
+    async def _headers(self, sending: Sending) -> dict[str, str]:
+        asked = self._token if needs_token(sending.binding.route) else None
+        return sending.headers_now(await asked() if asked else "")
+
+    def _sent(self, sending: Sending, body: Body, headers: dict[str, str]) -> Any:
+        url = self._calling.url + sending.target
+        return self._http.stream(sending.binding.verb, url, content=body, headers=headers)
+
+    def _answering(self, sending: Sending, answer: httpx.Response) -> Answering:
+        return self._calling.answering(sending, answer.status_code, dict(answer.headers))
 
 
-async def _read(answer: httpx.Response) -> bytes:
-    content = bytearray()
-    async for chunk in answer.aiter_bytes():
-        content += chunk
-        if len(content) > MAX_RESPONSE_BYTES:
-            raise Error(reasons.TOO_LARGE, f"the answer is larger than {MAX_RESPONSE_BYTES} bytes")
-    return bytes(content)
+def _transport(settings: HttpClientSettings, tls: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
+    return httpx.AsyncHTTPTransport(
+        verify=tls,
+        trust_env=False,
+        limits=settings.limits(),
+        proxy=settings.proxy or None,
+        socket_options=KEEPALIVE,
+    )
 
 
-def _checked(url: str) -> str:
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise ValueError(f"{url!r} is not a URL: {error}") from None
-    usable = parsed.scheme in {"http", "https"} and parsed.host and (parsed.port or 80) <= _MAX_PORT
-    if not usable or parsed.query or parsed.fragment:
-        raise ValueError(f"{url!r} is not an address that begins with http:// or https://")
-    return url.rstrip("/")
+async def _iterator(requests: AsyncIterable[R] | Iterable[R]) -> AsyncIterator[R]:
+    if isinstance(requests, AsyncIterable):
+        async for request in requests:
+            yield request
+    else:
+        for request in requests:
+            yield request
+
+
+def _left(sending: Sending) -> float:
+    left = sending.left()
+    return math.inf if left is None else left

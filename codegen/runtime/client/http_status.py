@@ -2,18 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, TypeAlias
 
 import orjson
-from google.rpc import code_pb2
+from google.protobuf import any_pb2, descriptor_pool, json_format, message_factory
+from google.protobuf.message import DecodeError, Message
+from google.rpc import code_pb2, error_details_pb2
 from idiom.v1 import reason_errors as reasons
+from protobuf import Registry
 
+from codegen.runtime.codec import JsonCodec
 from codegen.runtime.errors import HTTP_STATUS, Error, FieldViolation, Reason, code_name
 
-_DETAILS: Final = "type.googleapis.com/google.rpc."
+NOT_MODIFIED: Final = Reason("NOT_MODIFIED", "", code_pb2.UNKNOWN)
+"""What the caller has still holds: the answer to `HttpOptions.if_none_match`. RFC 9110, section 15.4.5."""
+MAX_DETAILS: Final = 64
+"""Most details of an error that are read."""
+
+Detail: TypeAlias = Message | Mapping[str, Any]
+"""A detail of an error: the generated message where its module is imported; a `google.protobuf.Any` where
+only the registry knows its type; JSON as it came where nobody does."""
+
+_ANY: Final = "google.protobuf.Any"
 _ON_THE_WAY: Mapping[int, Reason] = {
+    304: NOT_MODIFIED,
+    405: reasons.METHOD_NOT_ALLOWED,
+    406: reasons.NOT_ACCEPTABLE,
+    412: reasons.PRECONDITION_FAILED,
     413: reasons.TOO_LARGE,
+    415: reasons.UNSUPPORTED_MEDIA_TYPE,
     429: reasons.OVERLOADED,
     502: reasons.DEPENDENCY_UNAVAILABLE,
     503: reasons.DEPENDENCY_UNAVAILABLE,
@@ -28,53 +49,121 @@ _CODES: Mapping[int, int] = {
     409: code_pb2.ABORTED,
     501: code_pb2.UNIMPLEMENTED,
 }
+_UNREADABLE: Final = (
+    *(json_format.Error, DecodeError, Error),
+    *(AttributeError, KeyError, TypeError, ValueError, RecursionError),
+)
+"""What json_format raises for JSON that is no message, beside its own errors."""
 
 
-def error_of(status: int, body: bytes, retry_after: str | None) -> Error:
-    """The error that an answer says: `google.rpc.Status` as JSON, or what the HTTP status alone tells.
+@dataclass(slots=True, eq=False)
+class RefusalError(Error):
+    """An Error that a server said, with all that it said."""
 
-    A reason that this program does not know keeps its name and its domain.
+    details: Sequence[Detail] = ()
+    """Of the `google.rpc.Status`, in its order, those that `Error` has fields for included."""
+    status: int = 0
+    """Of HTTP; 200 for an error in the middle of a stream."""
+    request_id: str = ""
+    """What the server calls the request, in its log too."""
+
+
+class Refusals:
+    """Reads refusals.
 
     Args:
-        status: of HTTP, not a success.
-        body: of any form.
-        retry_after: the header of that name; only seconds count.
+        known: reasons of the schema. Those of the runtime are known always; one that is not known keeps its
+            name and its domain.
+        registry: types of details whose modules are not imported.
     """
-    told = _object(_parsed(body))
-    code = told.get("code")
-    if not isinstance(code, int) or code not in HTTP_STATUS or code == code_pb2.OK:
-        return _of_status(status, _seconds(retry_after))
-    message = told.get("message")
-    error = Error(Reason(code_name(code), "", code), message if isinstance(message, str) else "")
-    for detail in map(_object, _list(told.get("details"))):
-        _add(error, detail)
-    if error.retry_after is None:
-        error.retry_after = _seconds(retry_after)
-    return error
+
+    def __init__(self, known: Iterable[Reason] = (), registry: Registry | None = None) -> None:
+        runtime = (value for value in vars(reasons).values() if isinstance(value, Reason))
+        self._known = {(reason.domain, reason.name): reason for reason in (*runtime, *known)}
+        codec = JsonCodec(registry, ignore_unknown_fields=True) if registry else None
+        self._any = codec.type(_ANY) if codec and codec.registry.message(_ANY) else None
+
+    def of(self, status: int, headers: Mapping[str, str], body: bytes) -> RefusalError:
+        """The error that an answer says: `google.rpc.Status` as JSON, or what the HTTP status alone tells.
+
+        Args:
+            status: of HTTP, not a success.
+            headers: lower-case.
+            body: of any form.
+        """
+        later = _delay(headers.get("retry-after"))
+        told = _parsed(body)
+        error = _of_status(status) if _code(told) is None else self.told(told)
+        error.status, error.request_id = status, headers.get("x-request-id", "")
+        if error.retry_after is None:
+            error.retry_after = later
+        return error
+
+    def told(self, status: Any) -> RefusalError:
+        """The error of a `google.rpc.Status` as parsed JSON; its code must be one."""
+        code = _code(status) or code_pb2.UNKNOWN
+        message = status.get("message")
+        error = RefusalError(Reason(code_name(code), "", code), message if isinstance(message, str) else "")
+        details = status.get("details")
+        told = details[:MAX_DETAILS] if isinstance(details, list) else []
+        error.details = tuple(self._detail(each) for each in told if isinstance(each, dict))
+        for detail in error.details:
+            self._add(error, detail)
+        return error
+
+    def _add(self, error: RefusalError, detail: Detail) -> None:
+        match detail:
+            case error_details_pb2.ErrorInfo():
+                said = Reason(detail.reason, detail.domain, error.reason.code)
+                error.reason = self._known.get((said.domain, said.name), said)
+                error.metadata = dict(detail.metadata)
+            case error_details_pb2.BadRequest():
+                error.violations = tuple(
+                    FieldViolation(each.field, each.description) for each in detail.field_violations
+                )
+            case error_details_pb2.RetryInfo():
+                seconds = detail.retry_delay.ToMilliseconds() / 1000
+                error.retry_after = seconds if seconds >= 0 else None
+
+    def _detail(self, told: Mapping[str, Any]) -> Detail:
+        try:
+            packed = json_format.ParseDict(dict(told), any_pb2.Any(), ignore_unknown_fields=True)
+        except _UNREADABLE:
+            return self._registered(told)
+        return _unpacked(packed)
+
+    def _registered(self, told: Mapping[str, Any]) -> Detail:
+        if self._any is None:
+            return told
+        try:
+            return any_pb2.Any.FromString(self._any.parse(orjson.dumps(told)).to_binary())
+        except _UNREADABLE:
+            return told
 
 
-def _of_status(status: int, retry_after: float | None) -> Error:
+_RUNTIME: Final = Refusals()
+
+
+def error_of(status: int, body: bytes, retry_after: str | None) -> RefusalError:
+    """`Refusals.of` for an answer of which nothing else counts."""
+    return _RUNTIME.of(status, {} if retry_after is None else {"retry-after": retry_after}, body)
+
+
+def is_status(value: Any) -> bool:
+    """Whether parsed JSON is a `google.rpc.Status` of an error."""
+    return _code(value) is not None
+
+
+def _of_status(status: int) -> RefusalError:
     code = _CODES.get(status, code_pb2.UNKNOWN)
     reason = _ON_THE_WAY.get(status) or Reason(code_name(code), "", code)
-    return Error(reason, f"the server answered with status {status}", retry_after=retry_after)
+    return RefusalError(reason, f"the server answered with status {status}")
 
 
-def _add(error: Error, detail: Mapping[str, Any]) -> None:
-    match str(detail.get("@type")).removeprefix(_DETAILS):
-        case "ErrorInfo":
-            reason, domain = detail.get("reason"), detail.get("domain", "")
-            if isinstance(reason, str) and isinstance(domain, str):
-                error.reason = Reason(reason, domain, error.reason.code)
-            error.metadata = {key: str(value) for key, value in _object(detail.get("metadata")).items()}
-        case "BadRequest":
-            error.violations = tuple(_violations(detail))
-        case "RetryInfo":
-            error.retry_after = _seconds(str(detail.get("retryDelay", "")).removesuffix("s"))
-
-
-def _violations(detail: Mapping[str, Any]) -> Iterator[FieldViolation]:
-    for violation in map(_object, _list(detail.get("fieldViolations"))):
-        yield FieldViolation(str(violation.get("field", "")), str(violation.get("description", "")))
+def _unpacked(packed: any_pb2.Any) -> Message:
+    name = packed.type_url.rpartition("/")[2]
+    kind = message_factory.GetMessageClass(descriptor_pool.Default().FindMessageTypeByName(name))
+    return kind.FromString(packed.value)
 
 
 def _parsed(body: bytes) -> Any:
@@ -84,17 +173,23 @@ def _parsed(body: bytes) -> Any:
         return None
 
 
-def _object(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _code(told: Any) -> int | None:
+    code = told.get("code") if isinstance(told, dict) else None
+    is_code = isinstance(code, int) and not isinstance(code, bool)
+    return code if is_code and code in HTTP_STATUS and code != code_pb2.OK else None
 
 
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _seconds(text: str | None) -> float | None:
+def _delay(text: str | None) -> float | None:
+    """Seconds of a `Retry-After`: a number, or a date. RFC 9110, section 10.2.3."""
     try:
         seconds = float(text or "")
     except ValueError:
-        return None
+        return _until(text or "")
     return seconds if 0 <= seconds < float("inf") else None
+
+
+def _until(date: str) -> float | None:
+    try:
+        return max(0.0, parsedate_to_datetime(date).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None

@@ -6,26 +6,30 @@ body, and all that is left is the query.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
 import orjson
+from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message import Message
 from idiom.v1 import reason_errors as reasons
-from protobuf import DescField, DescFieldValueMessage
+from protobuf import DescField
 
+from codegen.runtime.client.expansion import expanded, leaves, literal, taken, text_of
 from codegen.runtime.codec import JsonCodec
 from codegen.runtime.errors import Error
 from codegen.runtime.json_diagnosis import invalid
-from codegen.runtime.json_shape import OPAQUE, JsonValue
-from codegen.runtime.transcoding.parameters import dotted, field_path, parameter
-from codegen.runtime.transcoding.response_field import field_json
+from codegen.runtime.json_shape import JsonValue
+from codegen.runtime.transcoding.http_body import is_http_body
+from codegen.runtime.transcoding.negotiation import JSON
+from codegen.runtime.transcoding.parameters import dotted, field_path
 from codegen.runtime.transcoding.route import Route, Variable
 
-WHOLE = "*"
-_DOTS = frozenset({".", ".."})
-_ANY_VERB = "*"
+WHOLE: Final = "*"
+NDJSON: Final = "application/x-ndjson"
+_ANY_VERB: Final = "*"
+_ABSENT: Final = b"null"
 
 
 class Written(NamedTuple):
@@ -34,7 +38,9 @@ class Written(NamedTuple):
     target: str
     """Path and query."""
     body: bytes | None
-    """JSON; None where there is none."""
+    """JSON or raw content; None where there is none."""
+    content_type: str = ""
+    """Of the body; empty for none, and for raw content whose type nobody names."""
 
 
 class ClientBinding:
@@ -56,32 +62,78 @@ class ClientBinding:
         self._answer = next((field for field in answered if field.name == route.response_body), None)
         variables = sorted(route.variables, key=lambda variable: variable.start)
         self._variables = tuple((each, self._path(each)) for each in variables)
+        self.sends_raw = bool(route.body) and is_http_body(self._request.description, self._body)
+        """Whether the body is content of any type, a `google.api.HttpBody`."""
+        self.reads_raw = is_http_body(self._response.description, self._answer)
+        """Whether the answer is."""
+
+    @property
+    def accept(self) -> str:
+        """What the answer may be."""
+        if self.reads_raw:
+            return "*/*"
+        return NDJSON if self.route.method.server_streaming else JSON
 
     def write(self, request: Message) -> Written:
-        """The request as path, query and body.
+        """The request as path, query and body; of a stream of requests, the first of them.
 
         Raises:
-            Error: INVALID_FIELD: a field has a value that cannot stand in a path or in a query.
+            Error: INVALID_FIELD: a field has a value that no path, no query or no raw content can say.
         """
+        if self.sends_raw:
+            return self._raw(request)
         told = self._request.to_json(request.SerializeToString())
         if self.route.body == WHOLE and not self._variables:
-            return Written(self._target({}), told)
+            return Written(self._target({}), told, JSON)
         values: dict[str, JsonValue] = orjson.loads(told)
-        path = self._target(values)
+        target = self._target(values)
         if self.route.body == WHOLE:
-            return Written(path, orjson.dumps(values))
+            return Written(target, orjson.dumps(values), JSON)
         body = None
         if self._body is not None and self._body.json_name in values:
             body = orjson.dumps(values.pop(self._body.json_name))
-        query = urlencode(list(self._query(values)), quote_via=quote)
-        return Written(f"{path}?{query}" if query else path, body)
+        return Written(self._with_query(target, values), body, JSON if body is not None else "")
 
-    def read(self, body: bytes) -> bytes:
-        """The binary form of the response that a body says.
+    def write_item(self, request: Message) -> bytes:
+        """A later request of a stream: its part of the body, one line of NDJSON or raw content.
+
+        Raises:
+            Error: INVALID_FIELD: it says what only the first can say, in path and query, or what raw content
+                cannot say.
+        """
+        if self.sends_raw:
+            content, rest = self._content(request)
+            _check_nothing_else(self._request.to_json(rest.SerializeToString()))
+            return content.data
+        told = self._request.to_json(request.SerializeToString())
+        if self._body is None:
+            return told
+        values: dict[str, JsonValue] = orjson.loads(told)
+        body = values.pop(self._body.json_name, None)
+        _check_nothing_else(orjson.dumps(values))
+        return orjson.dumps(body)
+
+    def item(self, written: Written) -> bytes:
+        """The body's part of the first request of a stream."""
+        if self.sends_raw:
+            return written.body or b""
+        return _ABSENT if written.body is None else written.body
+
+    def path(self, request: Message) -> str:
+        """The path of a WebSocket, to which messages say everything, the path's fields too."""
+        values: dict[str, JsonValue] = {}
+        if self._variables:
+            values = orjson.loads(self._request.to_json(request.SerializeToString()))
+        return self._target(values)
+
+    def read(self, body: bytes, content_type: str = "") -> bytes:
+        """The binary form of the response that a body says, or of one of many, a line of NDJSON.
 
         Raises:
             Error: INTERNAL: it cannot be read.
         """
+        if self.reads_raw:
+            return self._raw_answer(body, content_type)
         try:
             if self._answer is None:
                 return self._response.parse(body).to_binary()
@@ -90,6 +142,35 @@ class ClientBinding:
         except (Error, ValueError):
             name = self._response.description.type_name
             raise Error(reasons.INTERNAL, f"the answer is no {name}") from None
+
+    def _raw_answer(self, body: bytes, content_type: str) -> bytes:
+        content = HttpBody(content_type=content_type, data=body)
+        if self._answer is None:
+            return content.SerializeToString()
+        response: Any = self.route.method.response()
+        getattr(response, self._answer.name).CopyFrom(content)
+        told: bytes = response.SerializeToString()
+        return told
+
+    def _raw(self, request: Message) -> Written:
+        content, rest = self._content(request)
+        values: dict[str, JsonValue] = orjson.loads(self._request.to_json(rest.SerializeToString()))
+        target = self._with_query(self._target(values), values)
+        given = self._body is None or request.HasField(self._body.name)
+        return Written(target, content.data if given else None, content.content_type)
+
+    def _content(self, request: Message) -> tuple[HttpBody, Message]:
+        """The content of a request, and the request without it."""
+        content, rest = HttpBody(), type(request)()
+        if self._body is None:
+            content.ParseFromString(request.SerializeToString())
+        else:
+            rest.CopyFrom(request)
+            content.ParseFromString(getattr(rest, self._body.name).SerializeToString())
+            rest.ClearField(self._body.name)
+        if content.extensions:
+            raise invalid("extensions", "raw content has none")
+        return content, rest
 
     def _path(self, variable: Variable) -> tuple[DescField, ...]:
         path = field_path(self._request.description, ".".join(variable.field))
@@ -105,74 +186,23 @@ class ClientBinding:
         at = 0
         for variable, path in self._variables:
             end = variable.end if variable.end >= 0 else len(pattern) + 1 + variable.end
-            parts += (_literal(segment) for segment in pattern[at : variable.start])
-            parts.append(_expanded(_text(_taken(values, path)), pattern[variable.start : end], dotted(path)))
+            parts += (literal(segment) for segment in pattern[at : variable.start])
+            parts.append(expanded(text_of(taken(values, path)), pattern[variable.start : end], dotted(path)))
             at = end
-        parts += (_literal(segment) for segment in pattern[at:])
-        custom = f":{_literal(self.route.custom_verb)}" if self.route.custom_verb else ""
+        parts += (literal(segment) for segment in pattern[at:])
+        custom = f":{literal(self.route.custom_verb)}" if self.route.custom_verb else ""
         return f"/{'/'.join(parts)}{custom}"
+
+    def _with_query(self, target: str, values: dict[str, JsonValue]) -> str:
+        query = urlencode(list(self._query(values)), quote_via=quote)
+        return f"{target}?{query}" if query else target
 
     def _query(self, values: dict[str, JsonValue]) -> Iterator[tuple[str, str]]:
         for name, value in values.items():
-            yield from _leaves((self._fields[name],), value)
+            yield from leaves((self._fields[name],), value)
 
 
-def _taken(values: dict[str, JsonValue], path: tuple[DescField, ...]) -> JsonValue:
-    """Removes the value at a path, and returns it: its default if it is absent."""
-    for step in path[:-1]:
-        values = values.get(step.json_name) or {}
-    value = field_json(values, path[-1])
-    values.pop(path[-1].json_name, None)
-    if value is None:
-        raise invalid(dotted(path), "it is not set, and stands in the path")
-    return value
-
-
-def _expanded(text: str, pattern: Sequence[str], name: str) -> str:
-    """A variable's value, percent-encoded; slashes separate segments if it takes several."""
-    parts = text.split("/") if pattern != ("*",) else [text]
-    if not _fits(parts, pattern):
-        raise invalid(name, f"'{text}' does not fit '{'/'.join(pattern)}' in the path")
-    if not _DOTS.isdisjoint(parts):
-        raise invalid(
-            name, f"'{text}' cannot stand in a path, where '.' and '..' have a meaning of their own"
-        )
-    return "/".join(quote(part, safe="") for part in parts)
-
-
-def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    if "**" not in pattern:
-        return len(parts) == len(pattern) and all(map(_matches, parts, pattern))
-    at = pattern.index("**")
-    behind = len(pattern) - at - 1
-    ends = [*parts[:at], *parts[len(parts) - behind :]]
-    return len(parts) >= at + behind and all(map(_matches, ends, [*pattern[:at], *pattern[at + 1 :]]))
-
-
-def _matches(part: str, segment: str) -> bool:
-    return bool(part) if segment == "*" else part == segment
-
-
-def _literal(segment: str) -> str:
-    """A literal as it stands in a path. For a wildcard that no field fills, any value will do."""
-    return {"*": "-", "**": "-"}.get(segment) or quote(segment, safe="-._~!$&'()+,;@")
-
-
-def _leaves(path: tuple[DescField, ...], value: JsonValue) -> Iterator[tuple[str, str]]:
-    """Name and text of every leaf below a field."""
-    last = path[-1].value
-    if isinstance(last, DescFieldValueMessage) and last.message.type_name not in OPAQUE:
-        fields = {field.json_name: field for field in last.message.fields}
-        for name, item in value.items():
-            yield from _leaves((*path, fields[name]), item)
-        return
-    if parameter(path) is None:
-        raise invalid(dotted(path), "a value of its type cannot stand in a query")
-    name = ".".join(step.json_name for step in path)
-    for item in value if isinstance(value, list) else [value]:
-        yield name, _text(item)
-
-
-def _text(value: JsonValue) -> str:
-    """A scalar of ProtoJSON as text."""
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+def _check_nothing_else(rest: bytes) -> None:
+    """Refuses fields of a later request that nothing carries."""
+    for name in orjson.loads(rest):
+        raise invalid(name, "of a stream only the first message can say it, in path and query")

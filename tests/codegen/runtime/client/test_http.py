@@ -16,9 +16,9 @@ from fastapi import FastAPI
 from google.rpc import code_pb2
 from idiom.v1 import reason_errors as reasons
 
-from codegen.runtime.client import http
 from codegen.runtime.client.channel import NO_OPTIONS, HttpOptions
 from codegen.runtime.client.http import HttpClient
+from codegen.runtime.client.settings import HttpClientSettings
 from codegen.runtime.errors import Error, FieldViolation, Reason
 from codegen.runtime.identity import UserTokens
 from codegen.runtime.method import Retry
@@ -218,9 +218,12 @@ async def test_repetitions_are_bounded_for_a_call_and_for_all(monkeypatch: pytes
     assert len(server.requests) < 21 + 10 + 21 * 0.2 + 1
 
 
-async def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "MAX_RESPONSE_BYTES", 1000)
-    async with scripted(answer(200, b" " * 5000)) as server, client_of(server.url) as client:
+async def test_an_answer_without_end_is_cut_off() -> None:
+    settings = HttpClientSettings(max_message_bytes=1000)
+    async with (
+        scripted(answer(200, b" " * 5000)) as server,
+        client_of(server.url, settings=settings) as client,
+    ):
         assert (await failed(client, SAFE)).reason == reasons.TOO_LARGE
 
 

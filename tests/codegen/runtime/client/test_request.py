@@ -66,7 +66,7 @@ def _message(**fields: Any) -> Message:
 
 def _echo(app: FastAPI, route: Route, message: Message) -> Message:
     binding = ClientBinding(route, CODEC)
-    target, body = binding.write(message)
+    target, body, _ = binding.write(message)
     answer = asyncio.run(Client(app).send(binding.verb, target, body))
     assert answer.status == 200, (target, answer.content)
     return route.method.response.FromString(binding.read(answer.content))
