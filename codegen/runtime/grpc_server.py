@@ -62,12 +62,44 @@ async def serve_grpc(
         OSError: the address cannot be listened on.
     """
     calls = Calls(pipeline)
-    server = aio.server(options=OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
+    table = {
+        method.path: calls.handler(method, getattr(implementation, method.attribute))
+        for service, implementation in handlers
+        for method in service.methods
+    }
     names = [service.name for service, _ in handlers]
+    async with serving(address, names, table, calls, options=OPTIONS, drain=drain) as port:
+        yield port
+
+
+@contextlib.asynccontextmanager
+async def serving(  # noqa: PLR0913 - what a server is made of
+    address: str,
+    names: Sequence[str],
+    handlers: Mapping[str, Handler],
+    calls: Calls,
+    *,
+    options: Sequence[tuple[str, int]],
+    drain: float,
+) -> AsyncIterator[int]:
+    """Serve handlers while the context lasts; as `serve_grpc`.
+
+    Args:
+        address: `host:port`; port 0 takes a free one.
+        names: of the services, for health and reflection.
+        handlers: by path.
+        calls: what made the handlers.
+        options: of gRPC.
+        drain: seconds.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    server = aio.server(options=options, maximum_concurrent_rpcs=MAX_CALLS)
     state = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(state, server)
     reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
-    server.add_generic_rpc_handlers((Table(handlers, calls), Unknown()))
+    server.add_generic_rpc_handlers((Table(handlers), Unknown()))
     port = _bind(server, address)
     await server.start()
     for name in names:
@@ -84,14 +116,10 @@ async def serve_grpc(
 
 
 class Table(grpc.GenericRpcHandler):
-    """Methods by path."""
+    """Handlers by path."""
 
-    def __init__(self, handlers: Sequence[tuple[Service, object]], calls: Calls) -> None:
-        self._handlers: Mapping[str, Handler] = {
-            method.path: calls.handler(method, getattr(implementation, method.attribute))
-            for service, implementation in handlers
-            for method in service.methods
-        }
+    def __init__(self, handlers: Mapping[str, Handler]) -> None:
+        self._handlers = handlers
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler | None:
         """The handler of a path."""

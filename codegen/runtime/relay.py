@@ -52,14 +52,21 @@ class Relay:
         self._channel = channel
 
     def admit(
-        self, method: Method, metadata: Mapping[str, str], wire: Wire, timeout: float | None
+        self, method: Method, metadata: Mapping[str, str | bytes], wire: Wire, timeout: float | None
     ) -> Context:
         """Lets a call in, or refuses it. A stream may last: only the caller's own timeout ends it.
+
+        Args:
+            method: what is called.
+            metadata: as its caller sent it; under names that end in `-bin`, bytes or their base64.
+            wire: how the call came in.
+            timeout: seconds that the caller gives.
 
         Raises:
             Error: as `Pipeline.admit`, and INVALID_FIELD for metadata that cannot be read.
         """
-        context = self.pipeline.admit(method, metadata, wire=wire, timeout=timeout)
+        texts = {name: value for name, value in metadata.items() if isinstance(value, str)}
+        context = self.pipeline.admit(method, texts, wire=wire, timeout=timeout)
         forwarded = {name: _value(name, metadata[name]) for name in self.forwarded & metadata.keys()}
         deadline = context.deadline
         if method.client_streaming or method.server_streaming:
@@ -128,7 +135,9 @@ def _options(context: Context) -> CallOptions:
     )
 
 
-def _value(name: str, value: str) -> str | bytes:
+def _value(name: str, value: str | bytes) -> str | bytes:
+    if isinstance(value, bytes):
+        return value
     if name in TRACE and len(value) > MAX_TRACE:
         return ""
     if not name.endswith(BINARY):
