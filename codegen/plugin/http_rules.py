@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from protobuf import (
@@ -18,9 +19,9 @@ from protobuf import (
 )
 
 from codegen.plugin import vocabulary
-from codegen.plugin.ir import Binding, QueryParameter, Service, Variable
+from codegen.plugin.ir import Binding, Position, QueryParameter, Variable
 from codegen.plugin.scope import Scope, field_named, is_enum, message_of, scalar_of
-from codegen.plugin.template import Template, TemplateError, TemplateVariable, parse
+from codegen.plugin.template import TemplateError, TemplateVariable, parse
 from codegen.plugin.vocabulary import HttpRule
 
 SCALAR_MESSAGES: Final = frozenset(
@@ -59,13 +60,32 @@ class _Rule:
     method: DescMethod
     rule: HttpRule
     place: tuple[int, ...]
+    """Within the options of the method, unless the rule itself knows better."""
 
     def mistake(self, sentence: str, *option: int) -> None:
-        self.scope.mistake(self.method, sentence, *self.place, *option)
+        method = f"{self.method.parent.type_name}.{self.method.name}"
+        rule = f"{self.rule.verb} {self.rule.template}".strip() if self.rule.pattern else "the HTTP rule"
+        mistakes = self.scope.mistakes
+        add = mistakes.add_beside if self.rule.marks else mistakes.add_at
+        add(self.position(*option), f"{rule} of {method}: {sentence}")
+
+    def position(self, *option: int) -> Position:
+        """Of the rule, or of its field of that number."""
+        if self.rule.marks:
+            return self.rule.marks.get(option[0] if option else 0, self.rule.marks[0])
+        return self.scope.mistakes.position(self.method, (*self.place, *option))
 
 
-def bindings(scope: Scope, method: DescMethod, *, websocket: bool) -> tuple[Binding, ...]:
-    """The HTTP bindings of a method, the main rule first; `websocket` as `idiom.v1.http` says it."""
+def bindings(scope: Scope, method: DescMethod, *, websocket: bool, foreign: bool) -> tuple[Binding, ...]:
+    """The HTTP bindings of a method, the main rule first.
+
+    Args:
+        scope: of the run.
+        method: of a service that is called.
+        websocket: as `idiom.v1.http` says it.
+        foreign: whether the schema knows nothing of this toolkit. Rules that would need `websocket` are
+            left out then.
+    """
     rule = scope.vocabulary.http_rule(method)
     if rule is None:
         return ()
@@ -75,8 +95,10 @@ def bindings(scope: Scope, method: DescMethod, *, websocket: bool) -> tuple[Bind
         here = _Rule(scope, method, additional, (vocabulary.GOOGLE_HTTP, _ADDITIONAL, index))
         rules.append(here)
         if additional.additional:
-            here.mistake("additional_bindings within additional_bindings are not allowed.")
+            here.mistake("additional_bindings within additional_bindings are not allowed.", _ADDITIONAL)
     if method.method_kind == "bidi_streaming":
+        if foreign and not websocket:
+            return ()
         _check_socket(rules, websocket=websocket)
     return tuple(binding for each in rules if (binding := _binding(each)) is not None)
 
@@ -86,44 +108,24 @@ def _check_socket(rules: list[_Rule], *, websocket: bool) -> None:
     for rule in rules:
         if not websocket:
             rule.mistake(
-                f"method {rule.method.name} streams both ways, which HTTP carries only as a WebSocket: "
+                "a method that streams both ways is carried by HTTP only as a WebSocket: "
                 "(idiom.v1.http).websocket."
             )
         elif rule.rule.verb != "GET" or rule.rule.response_body:
-            rule.mistake(f"the WebSocket of {rule.method.name} needs a plain GET rule.")
-
-
-def check_duplicates(scope: Scope, services: Iterable[Service]) -> None:
-    """Two rules with the same verb that match the same paths."""
-    taken: dict[tuple[str, tuple[str, ...], str], tuple[DescMethod, Binding]] = {}
-    for service in services:
-        for method in service.methods:
-            for binding in method.bindings:
-                key = (binding.verb, binding.template.segments, binding.template.verb)
-                other, first = taken.setdefault(key, (method.desc, binding))
-                if first is not binding:
-                    scope.mistake(
-                        method.desc,
-                        f"{binding.verb} {binding.template.source} matches the same paths as "
-                        f"{first.template.source} of {other.parent.type_name}.{other.name}.",
-                        vocabulary.GOOGLE_HTTP,
-                    )
+            rule.mistake("a WebSocket needs a plain GET rule.")
 
 
 def _binding(here: _Rule) -> Binding | None:
     rule = here.rule
     if not rule.pattern:
-        here.mistake(f"the HTTP rule of {here.method.name} has no path.")
+        here.mistake("there is no path.")
         return None
     if not _TOKEN.fullmatch(rule.verb):
         here.mistake(f"'{rule.verb}' is not an HTTP method.", rule.pattern)
     try:
         template = parse(rule.template)
     except TemplateError as error:
-        here.mistake(
-            f"path template '{rule.template}' of {here.method.parent.type_name}.{here.method.name}: {error}.",
-            rule.pattern,
-        )
+        here.mistake(f"{error}.", rule.pattern)
         return None
     resolved = [_variable(here, variable) for variable in template.variables]
     variables = tuple(variable for variable in resolved if variable is not None)
@@ -136,7 +138,8 @@ def _binding(here: _Rule) -> Binding | None:
         body_field=body_field,
         response_body=rule.response_body,
         response_field=_response_body(here),
-        query=_query(here, template, variables) if rule.body != "*" else (),
+        query=_query(here, variables) if rule.body != "*" else (),
+        position=partial(here.position, rule.pattern),
     )
 
 
@@ -147,7 +150,7 @@ def _variable(here: _Rule, variable: TemplateVariable) -> Variable | None:
         return None
     if not _fits_in_path(path[-1]):
         here.mistake(
-            f"path variable '{name}' is {_kind(path[-1])}; "
+            f"variable '{name}' is {_kind(path[-1])}; "
             "only scalars, enums and well-known scalar types fit in a path.",
             here.rule.pattern,
         )
@@ -160,15 +163,12 @@ def _walk(here: _Rule, names: tuple[str, ...], whole: str) -> tuple[DescField, .
     path: list[DescField] = []
     for name in names:
         if message is None:
-            here.mistake(
-                f"path variable '{whole}': '{path[-1].name}' is {_kind(path[-1])}.", here.rule.pattern
-            )
+            here.mistake(f"variable '{whole}': '{path[-1].name}' is {_kind(path[-1])}.", here.rule.pattern)
             return None
         field = field_named(message, name)
         if field is None:
             here.mistake(
-                f"path variable '{whole}' names '{name}', which {message.name} does not have.",
-                here.rule.pattern,
+                f"variable '{whole}' names '{name}', which {message.name} does not have.", here.rule.pattern
             )
             return None
         path.append(field)
@@ -222,19 +222,26 @@ def _top_level(here: _Rule, option: str, name: str, message: DescMessage, number
     return field
 
 
-def _query(here: _Rule, template: Template, variables: tuple[Variable, ...]) -> tuple[QueryParameter, ...]:
+def _query(here: _Rule, variables: tuple[Variable, ...]) -> tuple[QueryParameter, ...]:
     bound = {variable.path for variable in variables}
     found: list[QueryParameter] = []
     for field in here.method.input.fields:
         if field.name == here.rule.body:
             continue
-        if _is_repeated_message(field):
-            here.mistake(
-                f"field '{field.name}' of {here.method.input.name} is a repeated message, "
-                f"which cannot stand in the query of {template.source}."
-            )
+        needed = _cannot_be_asked(here, field)
+        if needed:
+            here.mistake(f"field '{field.name}' of {here.method.input.name} is {needed} the query.")
         found.extend(QueryParameter(path) for path in _leaves((field,)) if path not in bound)
     return tuple(found)
+
+
+def _cannot_be_asked(here: _Rule, field: DescField) -> str:
+    """Why no query can do for a field that neither path nor body has; empty if one can, or need not."""
+    if _is_repeated_message(field):
+        return "a repeated message, which cannot stand in"
+    if isinstance(field.value, DescFieldValueMap) and here.scope.vocabulary.required(field):
+        return "required, and a map, which cannot stand in"
+    return ""
 
 
 def _leaves(path: tuple[DescField, ...]) -> Iterator[tuple[DescField, ...]]:

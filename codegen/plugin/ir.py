@@ -24,6 +24,9 @@ from protobuf.wkt.google.protobuf.descriptor_pb import MethodOptions
 
 from codegen.plugin.template import Template
 
+Position = tuple[str, int, int]
+"""File, line and column, from 1; line and column are 0 where nobody knows."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -94,6 +97,8 @@ class Binding:
     response_body: str
     response_field: DescField | None
     query: tuple[QueryParameter, ...]
+    position: Callable[[], Position] = field(repr=False, compare=False)
+    """Where the pattern stands: in the schema, or in a service configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,7 @@ class Http:
     """From the request."""
     websocket: bool = False
     allow_shadowed: bool = False
+    """Whether another route may take what this method's routes would match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +189,18 @@ class Service:
     def full_name(self) -> str:
         """`package.Service`."""
         return self.desc.type_name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """One binding of a method, as a gateway serves it."""
+
+    method: Method
+    binding: Binding
+
+    def __str__(self) -> str:
+        """`GET /v1/orders of shop.v1.Orders.List`."""
+        return f"{self.binding.verb} {self.binding.template.source} of {self.method.full_name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +350,8 @@ class Schema:
     """Every file of the request, dependencies before dependents; for descriptor sets."""
     services: Mapping[str, Service]
     """Every service of the request by full name, those of unwanted files too."""
+    shadowed: tuple[tuple[Route, Route], ...]
+    """Routes that are left out, by leave of their methods: each with the one that has the same paths."""
     comments: Callable[[Described], tuple[str, ...]] = field(repr=False)
     """Lines of the comment on a descriptor, leading before trailing; empty without one."""
 

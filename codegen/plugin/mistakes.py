@@ -8,7 +8,7 @@ from typing import Final
 from protobuf import DescEnum, DescFile, DescMessage, DescService
 from protobuf.wkt.google.protobuf.descriptor_pb import SourceCodeInfo
 
-from codegen.plugin.ir import Described
+from codegen.plugin.ir import Described, Position
 
 # Field numbers of google/protobuf/descriptor.proto, of which paths in SourceCodeInfo are made.
 _MESSAGE: Final = 4
@@ -43,11 +43,8 @@ class Sources:
     def __init__(self) -> None:
         self._files: dict[str, _FileSource] = {}
 
-    def position(self, desc: Described, option: Sequence[int] = ()) -> tuple[str, int, int]:
-        """File, line and column, from 1, of a descriptor or of a part of its options.
-
-        Without source information line and column are 0.
-        """
+    def position(self, desc: Described, option: Sequence[int] = ()) -> Position:
+        """Position of a descriptor, or of a part of its options."""
         source = self._source(_file_of(desc))
         path = source.paths[desc]
         if option:
@@ -74,10 +71,24 @@ class Mistakes:
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self._found: list[tuple[str, int, int, str]] = []
+        self._beside: set[str] = set()
 
     def add(self, desc: Described, sentence: str, *, option: Sequence[int] = ()) -> None:
         """Notes a mistake at a descriptor, or at the part of its options with these field numbers."""
-        self._found.append((*self._sources.position(desc, option), sentence))
+        self.add_at(self.position(desc, option), sentence)
+
+    def add_at(self, position: Position, sentence: str) -> None:
+        """Notes a mistake at a position."""
+        self._found.append((*position, sentence))
+
+    def add_beside(self, position: Position, sentence: str) -> None:
+        """Notes a mistake that is reported even if it is in a file that is no part of the schema."""
+        self._beside.add(position[0])
+        self.add_at(position, sentence)
+
+    def position(self, desc: Described, option: Sequence[int] = ()) -> Position:
+        """Position of a descriptor, or of a part of its options."""
+        return self._sources.position(desc, option)
 
     def report(self, files: frozenset[str], shown: Callable[[str], str]) -> None:
         """Raises what was found in the given files, whose paths are written as `shown` gives them.
@@ -85,7 +96,8 @@ class Mistakes:
         Raises:
             SchemaError: there is something.
         """
-        found = sorted({mistake for mistake in self._found if mistake[0] in files})
+        reported = files | self._beside
+        found = sorted({mistake for mistake in self._found if mistake[0] in reported})
         if found:
             lines = [f"{shown(file)}:{line}:{column}: {text}" for file, line, column, text in found]
             raise SchemaError("\n".join(lines))

@@ -20,11 +20,23 @@ BACK_ENDS: Final = (
     "descriptors",
     "es",
     "openapi",
+    "route_report",
 )
 """Names for `emit`; each is a module of this package."""
 
-VALUES: Final = ("descriptors", "es", "openapi", "openapi_title", "openapi_version")
-"""Everything else that back ends may be told."""
+VALUES: Final = (
+    "descriptors",
+    "es",
+    "openapi",
+    "openapi_title",
+    "openapi_version",
+    "route_report",
+    "service_config",
+)
+"""Everything else that may be told once."""
+
+
+_REPEATED: Final = ("emit", "include", "root", "allow_shadowed")
 
 
 class ParameterError(ValueError):
@@ -41,6 +53,8 @@ class Parameters:
     """Prefixes of the files for which output is wanted: `include=shop/`. Without any, all files."""
     root: list[str] = field(default_factory=list)
     """Folders that import paths are relative to, for the paths in mistakes: `root=idl`."""
+    allow_shadowed: list[str] = field(default_factory=list)
+    """Selectors of methods that need no option to be shadowed: `allow_shadowed=shop.v1.*`."""
     values: dict[str, str] = field(default_factory=dict)
     """What single back ends are told: `descriptors=shop.descriptors`."""
 
@@ -60,6 +74,13 @@ class Parameters:
             raise ParameterError(f"The parameter {name}=... is missing.") from None
 
 
+def selects(pattern: str, name: str) -> bool:
+    """Whether a selector means a full name: it is the name, or ends in `.*`, or is `*`."""
+    if pattern == "*":
+        return True
+    return name.startswith(pattern[:-1]) if pattern.endswith(".*") else name == pattern
+
+
 def parse(text: str) -> Parameters:
     """Reads `key=value,key=value`."""
     parameters = Parameters()
@@ -73,10 +94,12 @@ def parse(text: str) -> Parameters:
             parameters.include.append(value)
         elif key == "root":
             parameters.root.append(value)
+        elif key == "allow_shadowed":
+            parameters.allow_shadowed.append(value)
         elif key in VALUES:
             parameters.values[key] = value
         else:
-            raise ParameterError(f"{key}={value}: there are only emit, include, root, {', '.join(VALUES)}.")
+            raise ParameterError(f"{key}={value}: there are only {', '.join((*_REPEATED, *VALUES))}.")
     return parameters
 
 

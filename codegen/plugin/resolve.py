@@ -8,7 +8,8 @@ from protobuf import DescEnum, DescFile, DescMessage, Registry
 from protobuf.wkt.google.protobuf.compiler.plugin_pb import CodeGeneratorRequest
 from protobuf.wkt.google.protobuf.descriptor_pb import FileDescriptorSet
 
-from codegen.plugin import enums, http_rules, services, sockets, streams
+from codegen.plugin import enums, services, sockets, streams
+from codegen.plugin.algebra import Shadows
 from codegen.plugin.ir import Consumer, File, Schema, Service, Socket, Stream
 from codegen.plugin.mistakes import Mistakes, Sources
 from codegen.plugin.parameters import Parameters
@@ -30,8 +31,9 @@ def resolve(request: CodeGeneratorRequest, parameters: Parameters) -> Schema:
     mistakes = Mistakes(sources)
     scope = Scope(registry, Vocabulary(registry), mistakes)
     files = [file for proto in request.proto_file if (file := registry.file(proto.name)) is not None]
-    resolved = _Resolved(scope, files)
+    _configure(scope, files, parameters)
     wanted = frozenset(name for name in request.file_to_generate if parameters.wants(name))
+    resolved = _Resolved(scope, files, Shadows(mistakes, parameters), wanted)
     mistakes.report(wanted, parameters.shown)
     return Schema(
         files=tuple(
@@ -39,6 +41,7 @@ def resolve(request: CodeGeneratorRequest, parameters: Parameters) -> Schema:
         ),
         dependencies=tuple(files),
         services=resolved.services,
+        shadowed=resolved.shadowed,
         comments=sources.comments,
     )
 
@@ -46,13 +49,18 @@ def resolve(request: CodeGeneratorRequest, parameters: Parameters) -> Schema:
 class _Resolved:
     """Everything in a request, file by file."""
 
-    def __init__(self, scope: Scope, files: Sequence[DescFile]) -> None:
+    def __init__(
+        self, scope: Scope, files: Sequence[DescFile], shadows: Shadows, wanted: frozenset[str]
+    ) -> None:
         ordered = sorted(files, key=lambda file: file.name)
         messages = [message for file in ordered for message in _messages(file.messages)]
         self.services: dict[str, Service] = {
             desc.type_name: services.service(scope, desc) for file in ordered for desc in file.services
         }
-        http_rules.check_duplicates(scope, self.services.values())
+        # What a gateway serves is what is generated for it, not what that imports.
+        served = [service for service in self.services.values() if service.desc.file.name in wanted]
+        kept, self.shadowed = shadows.without(served)
+        self.services |= {service.full_name: service for service in kept}
         self._scope = scope
         self._errors = {e: t for file in ordered for e in _enums(file) if (t := enums.error_enum(scope, e))}
         self._closes = {e: c for file in ordered for e in _enums(file) if (c := enums.close_enum(scope, e))}
@@ -93,6 +101,20 @@ class _Resolved:
     def _sockets_of(self, names: Iterable[str]) -> Iterator[Socket]:
         for name in names:
             yield from self._sockets.get(name, ())
+
+
+def _configure(scope: Scope, files: Iterable[DescFile], parameters: Parameters) -> None:
+    path = parameters.values.get("service_config")
+    if path is not None:
+        from codegen.plugin.service_config import configured  # noqa: PLC0415  # 20 ms of YAML
+
+        methods = (
+            f"{service.type_name}.{method.name}"
+            for file in files
+            for service in file.services
+            for method in service.methods
+        )
+        scope.vocabulary.configure(configured(path, methods, scope.mistakes.add_beside))
 
 
 def _registry(request: CodeGeneratorRequest) -> Registry:

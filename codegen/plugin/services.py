@@ -17,13 +17,16 @@ def service(scope: Scope, desc: DescService) -> Service:
     options = scope.vocabulary.read(desc, "idiom.v1.service", ServiceOptions)
     if options is not None and options.wire == "UNSPECIFIED":
         scope.mistake(desc, f"service {desc.name} does not say its wire.", vocabulary.SERVICE)
+    foreign = options is None
     options = options or ServiceOptions(wire="RPC", discovery="ROUND_ROBIN")
     resolved = Service(
         desc=desc,
         wire=options.wire,
         discovery=options.discovery,
         target=options.target or desc.type_name,
-        methods=tuple(_method(scope, method, index) for index, method in enumerate(desc.methods)),
+        methods=tuple(
+            _method(scope, method, index, foreign=foreign) for index, method in enumerate(desc.methods)
+        ),
     )
     _check_discovery(scope, resolved)
     _check_attributes(scope, resolved)
@@ -32,7 +35,7 @@ def service(scope: Scope, desc: DescService) -> Service:
     return resolved
 
 
-def _method(scope: Scope, desc: DescMethod, index: int) -> Method:
+def _method(scope: Scope, desc: DescMethod, index: int, *, foreign: bool) -> Method:
     policy = scope.vocabulary.read(desc, "idiom.v1.policy", Policy) or Policy()
     for number, option in ((6, "affinity"), (11, "idempotency_key")):
         name = getattr(policy, option)
@@ -54,7 +57,7 @@ def _method(scope: Scope, desc: DescMethod, index: int) -> Method:
         attribute=names.attribute(desc.name),
         index=index,
         policy=policy,
-        bindings=bindings(scope, desc, websocket=http.websocket),
+        bindings=bindings(scope, desc, websocket=http.websocket, foreign=foreign),
         http=http,
     )
 

@@ -133,9 +133,12 @@ class _Parser:
             raise self.unexpected("a segment")
         self.at = match.end()
         try:
-            return unquote_to_bytes(match.group()).decode()
+            text = unquote_to_bytes(match.group()).decode()
         except UnicodeDecodeError:
             raise TemplateError(f"'{match.group()}' is not percent-encoded UTF-8") from None
+        if text in {"*", "**"}:
+            raise TemplateError(f"the literal '{match.group()}' cannot be told from a wildcard")
+        return text
 
     def counted_from_end(self, variable: TemplateVariable) -> TemplateVariable:
         if "**" not in self.segments[: variable.end]:

@@ -6,7 +6,8 @@ first run. Dynamic messages are untyped; they end here, in dataclasses with the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import Any, Final, TypeVar
 
@@ -21,6 +22,8 @@ from protobuf import (
     Registry,
 )
 
+from codegen.plugin.ir import Position
+
 SERVICE: Final = 78100
 POLICY: Final = 78110
 CONSUMER: Final = 78111
@@ -33,6 +36,8 @@ ERROR: Final = 78150
 CLOSE: Final = 78151
 GOOGLE_HTTP: Final = 72295728
 """Extension numbers, for positions of mistakes."""
+
+_REQUIRED: Final = 2  # of google.api.FieldBehavior
 
 CODES: Final = (
     "OK",
@@ -160,6 +165,8 @@ class HttpRule:
     body: str
     response_body: str
     additional: tuple[HttpRule, ...]
+    marks: Mapping[int, Position] = field(default_factory=dict)
+    """Where its fields stand by number, and the rule itself as 0, if it is not an option of the method."""
 
 
 OptionOwner = DescEnum | DescEnumValue | DescField | DescMessage | DescMethod | DescService
@@ -171,6 +178,11 @@ class Vocabulary:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
+        self._configured: Mapping[str, HttpRule] = {}
+
+    def configure(self, rules: Mapping[str, HttpRule]) -> None:
+        """Takes rules that go before those of the schema, by full name of the method."""
+        self._configured = rules
 
     def read(self, desc: OptionOwner, name: str, options: type[Options]) -> Options | None:
         """The option of that full name on a descriptor, or None."""
@@ -181,9 +193,18 @@ class Vocabulary:
         return options(**{name: _plain(getattr(message, name)) for name in names if hasattr(message, name)})
 
     def http_rule(self, method: DescMethod) -> HttpRule | None:
-        """The method's `google.api.http`, or None."""
+        """What a service configuration says of the method, else its `google.api.http`, or None."""
+        configured = self._configured.get(f"{method.parent.type_name}.{method.name}")
+        if configured is not None:
+            return configured
         message = self._message(method, "google.api.http")
         return None if message is None else _http_rule(message)
+
+    def required(self, field: DescField) -> bool:
+        """Whether `google.api.field_behavior` has REQUIRED, or `buf.validate.field` says so."""
+        behaviors = self._message(field, "google.api.field_behavior") or ()
+        rules = self._message(field, "buf.validate.field")
+        return _REQUIRED in map(int, behaviors) or bool(rules is not None and rules.required)
 
     def _message(self, desc: OptionOwner, name: str) -> Any:
         extension = self._registry.extension(name)

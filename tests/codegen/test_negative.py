@@ -48,7 +48,7 @@ def test_a_root_makes_paths_those_of_the_working_directory(
     [
         ("emit", "The parameter 'emit' has no value; parameters are key=value."),
         ("emit=cobol", "emit=cobol: there are only messages, grpc, rpc"),
-        ("colour=red", "colour=red: there are only emit, include, root, descriptors"),
+        ("colour=red", "colour=red: there are only emit, include, root, allow_shadowed"),
         ("emit=descriptors", "The parameter descriptors=... is missing."),
     ],
 )
