@@ -25,6 +25,19 @@ REASONS: Mapping[grpc.StatusCode, tuple[Reason, str]] = {
     grpc.StatusCode.UNIMPLEMENTED: (reasons.UNIMPLEMENTED, "the method is not served there"),
 }
 """Errors of calls whose status came from gRPC, not from a service."""
+TOLD = frozenset(
+    (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.ALREADY_EXISTS,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.FAILED_PRECONDITION,
+        grpc.StatusCode.ABORTED,
+        grpc.StatusCode.OUT_OF_RANGE,
+        grpc.StatusCode.UNAUTHENTICATED,
+    )
+)
+"""Codes that a service says, whatever it was written with, and gRPC itself does not; all others may be defects."""
 
 
 class Verdict(Enum):
@@ -76,6 +89,9 @@ def error_of(failure: aio.AioRpcError) -> Error:
         return Error(reasons.NO_INSTANCE, "no instance can be reached now")
     if "larger than max" in (failure.details() or ""):
         return Error(reasons.TOO_LARGE, "the request or response is too large")
+    if failure.code() in TOLD:
+        code: int = failure.code().value[0]
+        return from_status(status_pb2.Status(code=code, message=failure.details() or ""))
     reason, message = REASONS.get(failure.code(), (reasons.INTERNAL, "the call failed"))
     return Error(reason, message)
 
