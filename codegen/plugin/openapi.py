@@ -1,32 +1,36 @@
 """Back end `openapi`: the HTTP side of a schema as an OpenAPI 3.1 document.
 
-Parameters: `openapi=<path>.json` says where it goes, relative to the output folder; `openapi_title` and
-`openapi_version` are those of the document. OpenAPI cannot say that a path parameter may contain slashes, nor
-name verbs of its own: bindings of other verbs are left out, and so are methods that stream.
+Parameters: `openapi=<path>.json` says where it goes, relative to the output folder; `openapi_title`,
+`openapi_version` and `openapi_server`, a URL, are those of the document. OpenAPI 3.1 knows no verbs but its
+own, and `/{a}` is one path to it whether `a` may contain slashes or not: operations that have no place in
+`paths` for one of these reasons stand in `x-operations` of their path.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+
+from protobuf import DescMessage
 
 from codegen.plugin.backend import Output, Run
-from codegen.plugin.ir import Binding, Method, QueryParameter, Schema, Service, Variable
-from codegen.plugin.openapi_schemas import ANY, Node, Schemas
+from codegen.plugin.ir import Binding, Method, QueryParameter, Schema, Service
+from codegen.plugin.openapi_content import EVENTS, JSON, LINES, Contents
+from codegen.plugin.openapi_conventions import CONVENTIONS, EVERYWHERE, PARAMETERS
+from codegen.plugin.openapi_errors import Errors, headers
+from codegen.plugin.openapi_examples import NONE, Examples
+from codegen.plugin.openapi_paths import VERBS, Path, names_of, verbs
+from codegen.plugin.openapi_scalars import Node
+from codegen.plugin.openapi_schemas import Schemas, described
+from codegen.plugin.openapi_text import sentences, summary
 from codegen.plugin.scope import message_of
-
-_VERBS: Final = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-_ANY_VERB: Final = ("get", "put", "post", "delete", "patch")
-_STATUS: Final = "google.rpc.Status"
 
 
 def generate(run: Run) -> Iterable[Output]:
     """The document."""
     values = run.parameters.values
     info = {"title": values.get("openapi_title", "API"), "version": values.get("openapi_version", "0")}
-    document = _Document(run.schema).whole(info)
+    document = _Document(run.schema).whole(info, values.get("openapi_server", "/"))
     text = json.dumps(document, indent=2, ensure_ascii=False)
     yield Output(run.parameters.required("openapi"), text + "\n")
 
@@ -36,55 +40,74 @@ class _Document:
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
-        self._schemas = Schemas(schema)
+        self._services = [
+            s for file in schema.files for s in file.services if any(m.bindings for m in s.methods)
+        ]
+        self._schemas = Schemas(schema, _read(self._services))
+        self._contents = Contents(self._schemas)
+        self._errors = Errors(schema)
         self._paths: dict[str, Node] = {}
         self._spellings: dict[str, str] = {}
         self._operations: set[str] = set()
 
-    def whole(self, info: Node) -> Node:
-        services = [service for file in self._schema.files for service in file.services]
-        services = [service for service in services if any(map(_described, service.methods))]
-        for service in services:
-            for method in filter(_described, service.methods):
-                self._method(service, method)
+    def whole(self, info: Node, server: str) -> Node:
+        for service in self._services:
+            for method in service.methods:
+                for binding in method.bindings:
+                    self._binding(service, method, binding)
+        schemas = self._schemas.components | self._errors.schemas()
+        _illustrate(self._paths, schemas)
         return {
             "openapi": "3.1.0",
-            "info": info,
-            "tags": [_with_text({"name": s.name}, self._schemas.text(s.desc)) for s in services],
+            "info": info | {"description": CONVENTIONS},
+            "servers": [{"url": server}],
+            "tags": [{"name": s.name} | described(self._schemas.text(s.desc)) for s in self._services],
             "paths": self._paths,
             "components": {
-                "schemas": dict(sorted((self._schemas.components | {_STATUS: _status()}).items())),
-                "responses": {"Error": _error()},
-                "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+                "schemas": dict(sorted(schemas.items())),
+                "responses": self._errors.responses_by_name(),
+                "parameters": PARAMETERS,
+                "headers": headers(),
+                "securitySchemes": {
+                    "bearer": {
+                        "type": "http",
+                        "scheme": "bearer",
+                        "bearerFormat": "JWT",
+                        "description": "An access token, as `Authorization: Bearer …`.",
+                    }
+                },
             },
         }
 
-    def _method(self, service: Service, method: Method) -> None:
-        for binding in method.bindings:
-            path = _Path(binding)
-            spelling = self._spellings.setdefault(re.sub(r"\{.*?\}", "{}", path.text), path.text)
-            names = re.findall(r"\{(.*?)\}", spelling)
-            for verb in _verbs(binding):
-                operation = self._operation(service, method)
-                parameters = [
-                    *self._path_parameters(path, names),
-                    *map(self._query_parameter, binding.query),
-                ]
-                if parameters:
-                    operation["parameters"] = parameters
-                self._paths.setdefault(spelling, {})[verb] = (
-                    operation | self._body(method, binding) | {"responses": self._responses(method, binding)}
-                )
+    def _binding(self, service: Service, method: Method, binding: Binding) -> None:
+        path = Path(binding)
+        spelling = self._spellings.setdefault(path.shape, path.text)
+        names = names_of(spelling)
+        item = self._paths.setdefault(spelling, {"parameters": EVERYWHERE})
+        for verb in verbs(binding):
+            operation = self._operation(service, method)
+            operation |= self._parameters(method, binding, path, names)
+            operation |= self._contents.body(method, binding)
+            answers = self._contents.answers(method, binding)
+            refusals = self._errors.responses(method, binding, self._schemas.text(method.desc))
+            operation |= {"responses": answers | refusals}
+            if verb in VERBS and verb not in item:
+                item[verb] = operation
+            else:
+                other = {"verb": verb.upper(), "template": binding.template.source, "operation": operation}
+                item.setdefault("x-operations", []).append(other)
 
     def _operation(self, service: Service, method: Method) -> Node:
         text = self._schemas.text(method.desc)
-        summary = re.split(r"(?<=\.)\s|\n", text, maxsplit=1)[0].removesuffix(".")
-        node: Node = {"tags": [service.name], "operationId": self._operation_id(service, method)}
-        if summary:
-            node["summary"] = summary
-        if text.removesuffix(".") != summary:
-            node["description"] = text
-        if method.desc.deprecated:
+        short = summary(text, method.name)
+        whole = "\n\n".join(filter(None, [text if text.removesuffix(".") != short else "", _manners(method)]))
+        node: Node = {
+            "tags": [service.name],
+            "operationId": self._operation_id(service, method),
+            "summary": short,
+            **described(whole),
+        }
+        if method.desc.deprecated or service.desc.deprecated:
             node["deprecated"] = True
         node["security"] = [] if method.policy.auth == "NONE" else [{"bearer": list(method.policy.scopes)}]
         return node
@@ -102,118 +125,109 @@ class _Document:
     def _unique(self, service: Service) -> bool:
         return sum(other.name == service.name for file in self._schema.files for other in file.services) == 1
 
-    def _path_parameters(self, path: _Path, names: list[str]) -> Iterator[Node]:
+    def _parameters(self, method: Method, binding: Binding, path: Path, names: list[str]) -> Node:
+        found = [
+            *self._path_parameters(path, names),
+            *map(self._query_parameter, binding.query),
+            *({"$ref": f"#/components/parameters/{name}"} for name in _headers(method, binding)),
+        ]
+        return {"parameters": found} if found else {}
+
+    def _path_parameters(self, path: Path, names: list[str]) -> Iterator[Node]:
         for name, (variable, several) in zip(names, path.parameters, strict=True):
-            node = {"name": name, "in": "path", "required": True}
-            if variable is None or len(variable.path) == 0:
-                yield node | {"schema": {"type": "string"}}
+            node: Node = {"name": name, "in": "path", "required": True}
+            one: Node = {"type": "string"} if several else {"type": "string", "minLength": 1}
+            if variable is None or not variable.path:
+                yield node | {"schema": one}
                 continue
-            schema = self._schemas.field(variable.path[-1])
-            text = " ".join(filter(None, [schema.pop("description", ""), "May contain slashes." * several]))
-            yield _with_text(node, text) | {"schema": schema if path.whole(variable) else {"type": "string"}}
+            schema = self._schemas.value(variable.path[-1])
+            slashes = "May contain slashes." if several else ""
+            text = sentences(schema.pop("description", ""), slashes)
+            if not path.whole(variable):
+                schema = one
+            elif schema.get("type") == "string" and not several and "format" not in schema:
+                schema = schema | {"minLength": max(1, schema.get("minLength", 0))}
+            yield node | described(text) | {"schema": schema}
 
     def _query_parameter(self, parameter: QueryParameter) -> Node:
-        schema = self._schemas.field(parameter.path[-1])
-        node = _with_text({"name": parameter.name, "in": "query"}, schema.pop("description", ""))
+        schema = self._schemas.value(parameter.path[-1])
+        node: Node = {"name": parameter.name, "in": "query"} | described(schema.pop("description", ""))
         if all(map(self._schemas.required, parameter.path)):
             node["required"] = True
+        if schema.pop("deprecated", False):
+            node["deprecated"] = True
         return node | {"schema": schema}
 
-    def _body(self, method: Method, binding: Binding) -> Node:
-        if not binding.body:
-            return {}
-        field = binding.body_field
-        required = field is None or self._schemas.required(field)
-        message = method.input if field is None else message_of(field)
-        # A field of the path below these stays optional in the body: OpenAPI has no word for "without a.b".
-        within = () if field is None else (field,)
-        bound = [v.names[-1] for v in binding.variables if v.path[:-1] == within]
-        if bound and message is not None:
-            node = self._schemas.message(message, bound)
-        else:
-            node = self._schemas.reference(method.input) if field is None else self._schemas.field(field)
-        return {"requestBody": {"required": required, "content": _content(node)}}
 
-    def _responses(self, method: Method, binding: Binding) -> Node:
-        field = binding.response_field
-        node = self._schemas.reference(method.output) if field is None else self._schemas.field(field)
-        text = self._schemas.text(method.output) or "The answer."
-        return {
-            "200": {"description": text, "content": _content(node)},
-            "default": {"$ref": "#/components/responses/Error"},
-        }
+def _read(services: Iterable[Service]) -> Iterator[DescMessage]:
+    """The types that come in bodies of requests."""
+    for service in services:
+        for method in service.methods:
+            for binding in method.bindings:
+                message = method.input if binding.body_field is None else message_of(binding.body_field)
+                if message is not None and (binding.body or method.http.websocket):
+                    yield message
 
 
-class _Path:
-    """A template in OpenAPI's form: each wildcard is one parameter; literals stay, in variables too."""
-
-    def __init__(self, binding: Binding) -> None:
-        self.parameters: list[tuple[Variable | None, bool]] = []
-        self._segments = binding.template.segments
-        self._owners: list[Variable | None] = [None] * len(self._segments)
-        for variable in binding.variables:
-            end = variable.end if variable.end >= 0 else len(self._segments) + 1 + variable.end
-            self._owners[variable.start : end] = [variable] * (end - variable.start)
-        parts = [self._part(place) for place in range(len(self._segments))]
-        verb = f":{binding.template.verb}" if binding.template.verb else ""
-        self.text = "/" + "/".join(parts) + verb
-
-    def whole(self, variable: Variable) -> bool:
-        """Whether one parameter stands for the whole variable."""
-        return self._owners.count(variable) == 1
-
-    def _part(self, place: int) -> str:
-        segment, variable = self._segments[place], self._owners[place]
-        if segment not in {"*", "**"}:
-            return segment
-        self.parameters.append((variable, segment == "**"))
-        name = ".".join(variable.names) if variable else "segment"
-        if variable and self._wildcards(variable) == 1:
-            return f"{{{name}}}"
-        return f"{{{name}_{sum(owner is variable for owner, _ in self.parameters)}}}"
-
-    def _wildcards(self, variable: Variable) -> int:
-        pairs = zip(self._segments, self._owners, strict=True)
-        return sum(owner is variable and segment in {"*", "**"} for segment, owner in pairs)
+def _headers(method: Method, binding: Binding) -> Iterator[str]:
+    if method.http.etag and binding.verb in {"GET", "HEAD", "*"}:
+        yield "If-None-Match"
+    if method.http.if_match:
+        yield "If-Match"
+    if method.http.sse_cursor:
+        yield "Last-Event-ID"
 
 
-def _described(method: Method) -> bool:
-    return bool(method.bindings) and not method.client_streaming and not method.server_streaming
+def _manners(method: Method) -> str:
+    """What options say of a method, for people."""
+    policy = method.policy
+    return sentences(
+        {"SERVICE": "For services only.", "UNSPECIFIED": "Nobody may call it: it has no policy."}.get(
+            policy.auth, ""
+        ),
+        f"Needs the scopes {_codes(policy.scopes)}." if policy.scopes else "",
+        f"For the roles {_codes(policy.roles)}." if policy.roles else "",
+        f"Takes at most {policy.deadline_ms / 1000:g} s." if policy.deadline_ms else "",
+        f"The request has at most {policy.max_request_bytes} bytes in its binary form."
+        if policy.max_request_bytes
+        else "",
+    )
 
 
-def _verbs(binding: Binding) -> tuple[str, ...]:
-    if binding.verb == "*":
-        return _ANY_VERB
-    return tuple(verb for verb in _VERBS if verb == binding.verb.lower())
+def _codes(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
-def _content(node: Node) -> Node:
-    return {"application/json": {"schema": node}}
+def _illustrate(paths: Node, schemas: Node) -> None:
+    """Adds examples: to operations first, since those of requests lack what is read-only."""
+    asked, answered, whole = Examples(schemas, "readOnly"), Examples(schemas, "writeOnly"), Examples(schemas)
+    for item in paths.values():
+        others = [other["operation"] for other in item.get("x-operations", ())]
+        for operation in [*(item[verb] for verb in VERBS if verb in item), *others]:
+            _illustrate_operation(operation, asked, answered)
+    made = {name: whole.of(schema) for name, schema in schemas.items() if schema.get("type") == "object"}
+    for name, example in made.items():
+        if example is not NONE:
+            schemas[name] = schemas[name] | {"examples": [example]}
 
 
-def _with_text(node: Node, text: str) -> Node:
-    return node | ({"description": text} if text else {})
+def _illustrate_operation(operation: Node, asked: Examples, answered: Examples) -> None:
+    for parameter in operation.get("parameters", ()):
+        if parameter.get("required"):
+            _put(parameter, asked.of(parameter["schema"]))
+    _illustrate_content(operation.get("requestBody", {}), asked)
+    _illustrate_content(operation["responses"].get("200", {}), answered)
 
 
-def _status() -> Node:
-    return {
-        "description": "A refused or failed call. The details tell the typed reason and the fields at fault.",
-        "type": "object",
-        "properties": {
-            "code": {"type": "integer", "format": "int32", "description": "A value of google.rpc.Code."},
-            "message": {"type": "string", "description": "What went wrong, for people."},
-            "details": {
-                "type": "array",
-                "items": ANY,
-                "description": "google.rpc.ErrorInfo with the reason, google.rpc.BadRequest with fields …",
-            },
-        },
-    }
+def _illustrate_content(holder: Node, examples: Examples) -> None:
+    content = holder.get("content", {})
+    if JSON in content:
+        _put(content[JSON], examples.of(content[JSON]["schema"]))
+    for name, form in ((LINES, "{}\n"), (EVENTS, "data: {}\n\n")):
+        if name in content and (item := examples.of(content[name]["x-itemSchema"])) is not NONE:
+            content[name]["example"] = form.format(json.dumps(item, ensure_ascii=False))
 
 
-def _error() -> Node:
-    schema: dict[str, Any] = {"$ref": f"#/components/schemas/{_STATUS}"}
-    return {
-        "description": "The call was refused or failed.",
-        "content": {"application/json": {"schema": schema}},
-    }
+def _put(node: Node, example: object) -> None:
+    if example is not NONE:
+        node["example"] = example

@@ -1,36 +1,36 @@
-"""Rules of `buf.validate` as keywords of JSON Schema.
+"""What `buf.validate` and `google.api.field_behavior` say of fields, as JSON Schema and as text.
 
-What JSON Schema cannot say is left to the server: CEL, rules over durations, and most over int64, which is a
-string in JSON.
+What JSON Schema cannot say becomes a sentence: CEL, rules over durations and times, and numbers of bytes.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from protobuf import DescEnum, DescExtension, DescField, DescOneof
+from protobuf import DescEnum, DescExtension, DescField, DescMessage, DescOneof
 from protobuf.wkt.google.protobuf.descriptor_pb import FeatureSet
 
 from codegen.plugin.es_names import field_type
 from codegen.plugin.ir import Schema
+from codegen.plugin.openapi_keywords import NUMBERS, Keywords, examples, given, keywords, listed
+from codegen.plugin.openapi_patterns import ecma, matches
 
-Keywords = dict[str, Any]
-
-_STRING_FORMATS: Final = {
-    "email": "email",
-    "hostname": "hostname",
-    "ipv4": "ipv4",
-    "ipv6": "ipv6",
-    "uri": "uri",
-    "uri_ref": "uri-reference",
-    "uuid": "uuid",
-}
 _IGNORE_ALWAYS: Final = 3
 _IGNORE_IF_ZERO_VALUE: Final = 1
-_LONG_KINDS: Final = frozenset({"int64", "uint64", "sint64", "fixed64", "sfixed64"})
-_SHORT_KINDS: Final = frozenset({"int32", "uint32", "sint32", "fixed32", "sfixed32", "float", "double"})
+_BOUNDS: Final = {"gt": "more than", "gte": "at least", "lt": "less than", "lte": "at most"}
+_ALLOWS_EMPTY: Final = frozenset({"uri-reference"})
+_NON_EMPTY: Final[dict[type, Keywords]] = {
+    str: {"minLength": 1},
+    list: {"minItems": 1},
+    dict: {"minProperties": 1},
+}
+
+REQUIRED: Final = 2
+OUTPUT_ONLY: Final = 3
+INPUT_ONLY: Final = 4
+IMMUTABLE: Final = 5
+"""Values of `google.api.FieldBehavior`."""
 
 
 class Rules:
@@ -40,28 +40,45 @@ class Rules:
         extensions = {ext.type_name: ext for file in schema.dependencies for ext in file.extensions}
         self._field = extensions.get("buf.validate.field")
         self._oneof = extensions.get("buf.validate.oneof")
+        self._message = extensions.get("buf.validate.message")
+        self._behavior = extensions.get("google.api.field_behavior")
 
-    def keywords(self, field: DescField) -> Keywords:
-        """What the rules of a field say about its value."""
+    def apply(self, field: DescField, node: Keywords) -> Keywords:
+        """The schema of a field's value with what the rules say about it."""
         rules = self._rules(field)
-        return {} if rules is None else _keywords(rules, field)
+        words = _of(rules, field)
+        zero = zero_of(field)
+        if rules is not None and rules.ignore == _IGNORE_IF_ZERO_VALUE and refuses(words, zero):
+            return {"anyOf": [merged(node, words), {"const": zero}]}
+        if rules is not None and rules.required and _implicit(field) and not refuses(words, zero):
+            words |= _non_zero(zero)
+        return merged(node, words)
 
-    def item_keywords(self, field: DescField) -> Keywords:
-        """What the rules of a repeated field or map say about each of its values."""
-        kind, rules = _typed(self._rules(field))
-        name = {"repeated": "items", "map": "values"}.get(kind, "")
-        inner = getattr(rules, name, None) if name else None
-        return {} if inner is None else _keywords(inner, field)
+    def apply_to_items(self, field: DescField, node: Keywords) -> Keywords:
+        """The same for each value of a repeated field or map."""
+        name = {"repeated": "items", "map": "values"}
+        return merged(node, _of(self._inner(field, name), field))
+
+    def key_words(self, field: DescField) -> Keywords:
+        """What the rules of a map say about its keys, which are text in JSON."""
+        kind, rules = _typed(self._inner(field, {"map": "keys"}))
+        if rules is None or kind == "bool":
+            return {}
+        return keywords("int64" if kind in NUMBERS else kind, rules)
 
     def required(self, field: DescField) -> bool:
-        """Whether a request without the field is refused."""
+        """Whether a request without the field is refused, or `REQUIRED` says so."""
+        if int(field.presence) == FeatureSet.FieldPresence.LEGACY_REQUIRED or REQUIRED in self.behavior(
+            field
+        ):
+            return True
         rules = self._rules(field)
         if rules is None:
             return False
         return rules.required or (
-            int(field.presence) == FeatureSet.FieldPresence.IMPLICIT
+            _implicit(field)
             and rules.ignore != _IGNORE_IF_ZERO_VALUE
-            and _refuses_zero(*_typed(rules))
+            and refuses(_of(rules, field), zero_of(field))
         )
 
     def oneof_required(self, oneof: DescOneof) -> bool:
@@ -69,12 +86,120 @@ class Rules:
         rules = _option(oneof, self._oneof)
         return rules is not None and rules.required
 
+    def virtual_oneofs(self, message: DescMessage) -> Iterator[tuple[list[DescField], bool]]:
+        """Fields of which at most one may be set, and whether one must be."""
+        rules = _option(message, self._message)
+        for each in rules.oneof if rules is not None else ():
+            fields = [field for field in message.fields if field.name in each.fields]
+            # An absent zero cannot be told from a present one, so it cannot be counted.
+            if not any(map(_implicit, fields)):
+                yield fields, bool(each.required)
+
+    def behavior(self, field: DescField) -> set[int]:
+        """Values of `google.api.field_behavior`."""
+        return {int(value) for value in _option(field, self._behavior) or ()}
+
+    def examples(self, field: DescField) -> list[Any]:
+        """Examples that the rules of a field give."""
+        kind, rules = _typed(self._rules(field))
+        return [] if rules is None else examples(kind, rules, _enum_of(field))
+
+    def remarks(self, field: DescField) -> str:
+        """Sentences about what keywords cannot say."""
+        rules = self._rules(field)
+        return "" if rules is None else " ".join([*_cel(rules), *_remarks(*_typed(rules))])
+
+    def message_remarks(self, message: DescMessage) -> str:
+        """Sentences about the rules of a whole message."""
+        rules = _option(message, self._message)
+        return "" if rules is None else " ".join(_cel(rules))
+
     def _rules(self, field: DescField) -> Any:
         rules = _option(field, self._field)
         return None if rules is not None and rules.ignore == _IGNORE_ALWAYS else rules
 
+    def _inner(self, field: DescField, names: dict[str, str]) -> Any:
+        kind, rules = _typed(self._rules(field))
+        return getattr(rules, names[kind], None) if kind in names else None
 
-def _option(desc: DescField | DescOneof, extension: DescExtension | None) -> Any:
+
+def merged(node: Keywords, words: Keywords) -> Keywords:
+    """A schema and keywords about the same value. Floating point is a number or a text, each with its own."""
+    strings = words.pop("strings", None)
+    if "anyOf" not in node or strings is None:
+        return _both(node, words)
+    common = {name: words.pop(name) for name in ("const", "enum", "not") if name in words}
+    branches = [{**node["anyOf"][0], **words}]
+    if strings:
+        branches.append({"type": "string", "enum": strings})
+    if len(branches) == 1:
+        return {name: value for name, value in node.items() if name != "anyOf"} | branches[0] | common
+    return node | {"anyOf": branches} | common
+
+
+def _both(node: Keywords, words: Keywords) -> Keywords:
+    if "properties" in node and "properties" in words:
+        return node | {"allOf": [words]}
+    # A rule's bound takes the place of the type's.
+    for exclusive, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
+        if exclusive in words:
+            node = {name: value for name, value in node.items() if name != bound}
+    return node | words
+
+
+def refuses(words: Keywords, value: Any) -> bool:
+    """Whether keywords refuse a zero value, as far as can be told here."""
+    return any(refused(words[word], value) for word, refused in _REFUSALS.items() if word in words) or (
+        "anyOf" in words and all(refuses(each, value) for each in words["anyOf"])
+    )
+
+
+def zero_of(field: DescField) -> Any:
+    """What an absent field without presence stands for, as JSON has it."""
+    kind = type(field.value).__name__
+    if kind == "DescFieldValueList":
+        return []
+    if kind == "DescFieldValueMap":
+        return {}
+    if (enum := _enum_of(field)) is not None:
+        return next((value.name for value in enum.values if value.number == 0), "")
+    scalar = getattr(getattr(field.value, "scalar", None), "name", "")
+    if scalar in {"STRING", "BYTES"}:
+        return ""
+    if scalar == "BOOL":
+        return False
+    return "0" if scalar.endswith("64") else 0
+
+
+_REFUSALS: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    "const": lambda const, zero: zero != const,
+    "enum": lambda values, zero: zero not in values,
+    "exclusiveMaximum": lambda bound, zero: not isinstance(zero, str) and zero >= bound,
+    "exclusiveMinimum": lambda bound, zero: not isinstance(zero, str) and zero <= bound,
+    "format": lambda name, zero: zero == "" and name not in _ALLOWS_EMPTY,
+    "maximum": lambda bound, zero: not isinstance(zero, str) and zero > bound,
+    "minimum": lambda bound, zero: not isinstance(zero, str) and zero < bound,
+    "minItems": lambda bound, zero: isinstance(zero, list) and bound > 0,
+    "minLength": lambda bound, zero: isinstance(zero, str) and len(zero) < bound,
+    "minProperties": lambda bound, zero: isinstance(zero, dict) and bound > 0,
+    "not": lambda words, zero: zero in words.get("enum", ()),
+    "pattern": lambda pattern, zero: isinstance(zero, str) and matches(pattern, zero) is False,
+    "allOf": lambda parts, zero: any(refuses(part, zero) for part in parts),
+}
+
+
+def _non_zero(zero: Any) -> Keywords:
+    if isinstance(zero, bool):
+        return {"const": True}
+    return _NON_EMPTY[type(zero)] if not zero and type(zero) in _NON_EMPTY else {"not": {"enum": [zero]}}
+
+
+def _of(rules: Any, field: DescField) -> Keywords:
+    kind, typed = _typed(rules)
+    return {} if typed is None else keywords(kind, typed, _enum_of(field))
+
+
+def _option(desc: DescField | DescMessage | DescOneof, extension: DescExtension | None) -> Any:
     options: Any = desc.proto.options
     if extension is None or options is None or extension.type not in options:
         return None
@@ -86,146 +211,49 @@ def _typed(rules: Any) -> tuple[str, Any]:
     return ("", None) if kind is None else (kind.field, kind.value)
 
 
-def _keywords(rules: Any, field: DescField) -> Keywords:
-    kind, typed = _typed(rules)
-    if kind == "enum":
-        return _enum(typed, field)
-    if kind in _LONG_KINDS:
-        return _long(typed)
-    translate = _number if kind in _SHORT_KINDS else _KINDS.get(kind)
-    return {} if translate is None else translate(typed)
+def _enum_of(field: DescField) -> DescEnum | None:
+    found = field_type(field)
+    return found if isinstance(found, DescEnum) else None
 
 
-def _string(rules: Any) -> Keywords:
-    words: Keywords = {}
-    length = _given(rules, "len")
-    _put(words, "minLength", length if length is not None else _given(rules, "min_len"))
-    # A string of n bytes has at most n characters.
-    limits = [limit for name in ("len", "max_len", "max_bytes") if (limit := _given(rules, name)) is not None]
-    _put(words, "maxLength", min(limits, default=None))
-    _put(words, "pattern", _given(rules, "pattern") or _affixes(rules))
-    known = rules.well_known
-    _put(words, "format", _STRING_FORMATS.get(known.field) if known is not None else None)
-    return words | _values(rules)
+def _implicit(field: DescField) -> bool:
+    return int(field.presence) == FeatureSet.FieldPresence.IMPLICIT
 
 
-def _affixes(rules: Any) -> str | None:
-    prefix, suffix = _given(rules, "prefix"), _given(rules, "suffix")
-    if prefix is None and suffix is None:
-        return None
-    return f"^{re.escape(prefix or '')}.*{re.escape(suffix or '')}$"
+def _cel(rules: Any) -> Iterator[str]:
+    for rule in rules.cel:
+        text = rule.message.removesuffix(".")
+        yield f"{text[:1].upper()}{text[1:]}." if text else f"Rule: `{rule.expression}`."
+    for expression in getattr(rules, "cel_expression", ()):
+        yield f"Rule: `{expression}`."
 
 
-def _number(rules: Any) -> Keywords:
-    words: Keywords = {}
-    bounds = {"gt": "exclusiveMinimum", "gte": "minimum", "lt": "exclusiveMaximum", "lte": "maximum"}
-    low, high = rules.greater_than, rules.less_than
-    if low is not None and high is not None and low.value > high.value:
-        return _values(rules)  # the range is what lies outside
-    for bound in filter(None, (low, high)):
-        words[bounds[bound.field]] = bound.value
-    return words | _values(rules)
-
-
-def _long(rules: Any) -> Keywords:
-    """Bounds of a string of digits, where a pattern can say them."""
-    low = rules.greater_than
-    patterns = {("gt", 0): "^[1-9][0-9]*$", ("gte", 1): "^[1-9][0-9]*$", ("gte", 0): "^[0-9]+$"}
-    words: Keywords = {}
-    if low is not None and rules.less_than is None:
-        _put(words, "pattern", patterns.get((low.field, low.value)))
-    return words | {name: _texts(value) for name, value in _values(rules).items()}
-
-
-def _texts(value: Any) -> Any:
-    return [str(item) for item in value] if isinstance(value, list) else str(value)
-
-
-def _enum(rules: Any, field: DescField) -> Keywords:
-    enum = field_type(field)
-    names = {value.number: value.name for value in enum.values} if isinstance(enum, DescEnum) else {}
-    words = _values(rules)
-    if "const" in words:
-        words["const"] = names.get(words["const"], words["const"])
-    if "enum" in words:
-        words["enum"] = [names[number] for number in words["enum"] if number in names]
-    if rules.not_in:
-        words["not"] = {"enum": [names[number] for number in rules.not_in if number in names]}
-    return words
-
-
-def _repeated(rules: Any) -> Keywords:
-    words: Keywords = {}
-    _put(words, "minItems", _given(rules, "min_items"))
-    _put(words, "maxItems", _given(rules, "max_items"))
-    _put(words, "uniqueItems", _given(rules, "unique") or None)
-    return words
-
-
-def _map(rules: Any) -> Keywords:
-    words: Keywords = {}
-    _put(words, "minProperties", _given(rules, "min_pairs"))
-    _put(words, "maxProperties", _given(rules, "max_pairs"))
-    return words
-
-
-def _bool(rules: Any) -> Keywords:
-    words: Keywords = {}
-    _put(words, "const", _given(rules, "const"))
-    return words
-
-
-_KINDS: Final[dict[str, Callable[[Any], Keywords]]] = {
-    "string": _string,
-    "bool": _bool,
-    "repeated": _repeated,
-    "map": _map,
-}
-
-
-def _values(rules: Any) -> Keywords:
-    words: Keywords = {}
-    _put(words, "const", _given(rules, "const"))
-    allowed = list(getattr(rules, "in_", None) or getattr(rules, "in", None) or ())
-    _put(words, "enum", allowed or None)
-    return words
-
-
-def _given(rules: Any, name: str) -> Any:
-    return getattr(rules, name) if rules.has_field(name) else None
-
-
-def _put(words: Keywords, name: str, value: Any) -> None:
-    if value is not None:
-        words[name] = value
-
-
-def _refuses_zero(kind: str, rules: Any) -> bool:
-    """Whether the zero value, which is what an absent field stands for, breaks the rules."""
-    if rules is None:
-        return False
-    words = _string(rules) if kind == "string" else _KINDS.get(kind, lambda _: {})(rules)
-    if any(words.get(name) for name in ("minLength", "minItems", "minProperties")):
-        return True
+def _remarks(kind: str, rules: Any) -> Iterator[str]:
     if kind == "string":
-        pattern, const = words.get("pattern"), words.get("const")
-        return bool(const) or "format" in words or (pattern is not None and not _matches_empty(pattern))
-    if kind == "bool":
-        return words.get("const") is True
-    if kind == "enum":
-        return 0 in rules.not_in or bool(_given(rules, "const"))
-    return (kind in _SHORT_KINDS or kind in _LONG_KINDS) and _above_zero(rules)
+        yield from _text_remarks(rules)
+    elif kind in {"duration", "timestamp"}:
+        yield from _time_remarks(kind, rules)
+    elif kind == "field_mask" and (allowed := listed(rules, "in")):
+        yield f"It may name {', '.join(f'`{path}`' for path in allowed)}."
 
 
-def _above_zero(rules: Any) -> bool:
-    low, high = rules.greater_than, rules.less_than
-    if low is None or (high is not None and low.value > high.value):
-        return bool(_given(rules, "const"))
-    return bool(low.value > 0 or (low.field == "gt" and low.value == 0))
+def _text_remarks(rules: Any) -> Iterator[str]:
+    for name, words in (("len_bytes", "exactly"), ("min_bytes", "at least"), ("max_bytes", "at most")):
+        if (number := given(rules, name)) is not None:
+            yield f"In UTF-8 {words} {number} bytes."
+    if (pattern := given(rules, "pattern")) is not None and ecma(pattern) is None:
+        yield f"It matches `{pattern}` (RE2)."
 
 
-def _matches_empty(pattern: str) -> bool:
-    try:
-        return re.search(pattern, "") is not None
-    except re.error:
-        return True
+def _time_remarks(kind: str, rules: Any) -> Iterator[str]:
+    for bound in (rules.greater_than, rules.less_than):
+        if bound is not None and bound.field in _BOUNDS:
+            yield f"It is {_BOUNDS[bound.field]} {_time(bound.value)}."
+        elif bound is not None and bound.value:
+            yield f"It lies in the {'future' if bound.field == 'gt_now' else 'past'}."
+    if kind == "timestamp" and (span := given(rules, "within")) is not None:
+        yield f"It lies within {_time(span)} of now."
+
+
+def _time(value: Any) -> str:
+    return f"`{value.to_json().strip(chr(34))}`"
