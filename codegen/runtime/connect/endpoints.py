@@ -6,12 +6,14 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
+from connectrpc.errors import ConnectError
 from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
 from connectrpc.request import RequestContext
 from connectrpc.server import Endpoint
 from idiom.v1 import reason_errors as reasons
 
 from codegen.runtime.connect.call import CALL, Call, Entry
+from codegen.runtime.connect.refusal import own
 from codegen.runtime.errors import Error
 from codegen.runtime.relay import Relay, text_of
 
@@ -86,7 +88,8 @@ class Endpoints:
 
     async def _bidi_stream(self, requests: AsyncIterator[bytes], ctx: Ctx) -> AsyncGenerator[bytes, None]:
         call = CALL.get()
-        stream: Any = self._relay.stream(call.entry.method, requests, call.read, call.admitted)
+        method = call.entry.method
+        stream: Any = self._relay.stream(method, _refusing(requests), call.read, call.admitted)
         told = False
         async with contextlib.aclosing(stream) as answers:
             async for answer in answers:
@@ -114,3 +117,12 @@ def _info(entry: Entry, kind: StreamType) -> MethodInfo[bytes, bytes]:
 
 async def _once(data: bytes) -> AsyncGenerator[bytes, None]:
     yield data
+
+
+async def _refusing(requests: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """The same requests; what is wrong with their envelopes is an Error, as all that ends a call."""
+    try:
+        async for request in requests:
+            yield request
+    except ConnectError as error:
+        raise own(error) from None

@@ -62,6 +62,7 @@ CODECS = {"json": FORMS["application/json"], "proto": FORMS["application/proto"]
 VERSION = "connect-protocol-version"
 
 _MILLISECONDS = re.compile(r"[0-9]{1,10}")
+_BASE64 = re.compile(r"[A-Za-z0-9_-]*={0,2}")
 _UTF8 = re.compile(r"""\s*charset\s*=\s*"?utf-?8"?\s*""", re.IGNORECASE)
 
 
@@ -94,9 +95,11 @@ def form_of_get(query: bytes) -> Form:
     """
     if not query.isascii():
         raise malformed("the query is not percent-encoded")
-    encoding = parse_qs(query.decode(), keep_blank_values=True).get("encoding", [""])
-    if (form := CODECS.get(encoding[0])) is None:
+    given = {name: values[0] for name, values in parse_qs(query.decode(), keep_blank_values=True).items()}
+    if (form := CODECS.get(given.get("encoding", ""))) is None:
         raise Error(reasons.UNSUPPORTED_MEDIA_TYPE, f"encoding must be one of: {', '.join(CODECS)}")
+    if given.get("base64") == "1" and not _BASE64.fullmatch(given.get("message", "")):
+        raise malformed("the message is not base64 in its alphabet for URLs")
     return form
 
 

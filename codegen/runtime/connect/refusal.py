@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from connectrpc.code import Code
 from connectrpc.errors import ConnectError, ErrorDetail
 from google.protobuf import any_pb2, descriptor_pb2, duration_pb2
+from google.protobuf.descriptor import Descriptor
 from google.rpc import code_pb2, error_details_pb2
 from idiom.v1 import reason_errors as reasons
 from protobuf import Registry
@@ -68,4 +69,14 @@ def _details() -> Registry:
     files = descriptor_pb2.FileDescriptorSet()
     for module in (duration_pb2, error_details_pb2):
         module.DESCRIPTOR.CopyToProto(files.file.add())
+        for described in files.file[-1].message_type:
+            _name_in_json(described, module.DESCRIPTOR.message_types_by_name[described.name])
     return FileDescriptorSet.from_binary(files.SerializeToString()).to_registry()
+
+
+def _name_in_json(described: descriptor_pb2.DescriptorProto, known: Descriptor) -> None:
+    """Fills in the names of fields in JSON, which copies of descriptors lack."""
+    for field in described.field:
+        field.json_name = known.fields_by_name[field.name].json_name
+    for nested in described.nested_type:
+        _name_in_json(nested, known.nested_types_by_name[nested.name])
