@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from protobuf import DescField, DescFieldValueMessage, Message, Registry
@@ -11,6 +11,13 @@ from codegen.runtime.codec import JsonCodec, MessageJson
 from codegen.runtime.json_diagnosis import invalid, malformed
 from codegen.runtime.json_shape import JsonValue, element_of
 from codegen.runtime.method import Method
+from codegen.runtime.transcoding.field_mask import (
+    bounded,
+    fill_mask,
+    mask_of,
+    paths_in_json,
+    paths_in_message,
+)
 from codegen.runtime.transcoding.http_body import fill, is_http_body
 from codegen.runtime.transcoding.matcher import captured
 from codegen.runtime.transcoding.negotiation import JSON
@@ -62,6 +69,7 @@ class Binding:
         self._answer = Answer(self.response, _field(self.response, route.response_body), codec)
         self.answers_http_body = self._answer.raw
         """Whether `encode` gives raw content of a type that the service chooses."""
+        self._mask = mask_of(route, self.request.description, self._body)
         self._variables = tuple((each, _bound(self.request, route, each)) for each in route.variables)
         self._repeatable = tuple(target for _, target in self._variables if self._in_body(target))
         self._parameters = Parameters(
@@ -84,7 +92,8 @@ class Binding:
             raise malformed(f"{self.method.full_name} takes no body here")
         values = self._values(segments, query)
         if not body:
-            return self.request.parse_value(values)
+            message = self.request.parse_value(values)
+            return self._masked(message, ())
         return self._with_binary(values, body) if binary else self._with_json(values, body)
 
     def decode_item(self, body: bytes, *, binary: bool) -> Message[Any]:
@@ -139,7 +148,7 @@ class Binding:
         if field is None:
             return fill(message, content, content_type)
         if message[field] is None:
-            _check_oneof(message, field)
+            _check_oneof(message, field, field.name)
             message[field] = self._codec.type(element_of(field).type_name).message()
         fill(message[field], content, content_type)
         return None
@@ -148,13 +157,24 @@ class Binding:
         if self._whole and not values:
             return self.request.parse(body)
         given = self._codec.loads(body)
+        paths = self._mask_of_json(given)
         if self._body is not None:
             given = {**values, self._body.json_name: given}
         if not isinstance(given, dict):
             raise malformed("the body is not a JSON object")
         for target in self._repeatable:
             self._bind(given, values, target)
-        return self.request.parse_value(given)
+        return self._masked(self.request.parse_value(given), paths)
+
+    def _mask_of_json(self, body: JsonValue) -> Sequence[str] | None:
+        if self._mask is None or self._body is None:
+            return ()
+        return bounded(paths_in_json(element_of(self._body), body))
+
+    def _masked(self, message: Message[Any], paths: Sequence[str] | None) -> Message[Any]:
+        if self._mask is not None:
+            fill_mask(message, self._mask, paths)
+        return message
 
     def _in_body(self, target: Parameter) -> bool:
         """Whether the body may say too what a variable says."""
@@ -166,7 +186,7 @@ class Binding:
             values = values[step.json_name]
             given = _descend(given, step, dotted(target.path[:depth]))
         field = target.path[-1]
-        for name in {field.name, field.json_name} & given.keys():
+        for name in _names_in(given, field, target.name):
             repeated = given.pop(name)
             if repeated is not None and not self._same(field, repeated, values[field.json_name]):
                 raise invalid(target.name, "the body contradicts the path")
@@ -178,14 +198,17 @@ class Binding:
         return bool(messages[0][field] == messages[1][field])
 
     def _with_binary(self, values: dict[str, JsonValue], body: bytes) -> Message[Any]:
+        paths: Sequence[str] | None = ()
         if self._body is not None:
             message = self._with_binary_field(values, self._body, body)
+            if self._mask is not None:
+                paths = bounded(paths_in_message(message[self._body]))
         else:
             message = self.request.parse_binary(body)
         bound = self.request.parse_value(values)
         for target in self._repeatable:
             _bind_binary(message, bound, target)
-        return message
+        return self._masked(message, paths)
 
     def _with_binary_field(self, values: dict[str, JsonValue], field: DescField, body: bytes) -> Message[Any]:
         beside = {name: value for name, value in values.items() if name != field.json_name}
@@ -193,7 +216,7 @@ class Binding:
         value = field.value
         if not isinstance(value, DescFieldValueMessage):
             raise malformed(f"a body for {field.name} must be {JSON}")
-        _check_oneof(bound, field)
+        _check_oneof(bound, field, field.name)
         bound[field] = self._codec.type(value.message.type_name).parse_binary(body)
         return bound
 
@@ -215,11 +238,11 @@ def _field(message: MessageJson, name: str) -> DescField | None:
     raise ValueError(f"{message.description.type_name} has no field {name}")
 
 
-def _check_oneof(message: Message[Any], field: DescField) -> None:
+def _check_oneof(message: Message[Any], field: DescField, path: str) -> None:
     """Refuses a field beside another member of its oneof."""
     oneof = getattr(field.value, "oneof", None)
     if oneof is not None and any(message.has_field(other.name) for other in oneof.fields):
-        raise invalid(field.name, f"only one member of oneof {oneof.name} may be given")
+        raise invalid(path, f"only one member of oneof {oneof.name} may be given")
 
 
 def _bound(request: MessageJson, route: Route, variable: Variable) -> Parameter:
@@ -230,15 +253,23 @@ def _bound(request: MessageJson, route: Route, variable: Variable) -> Parameter:
     return found
 
 
+def _names_in(given: Mapping[str, JsonValue], field: DescField, path: str) -> set[str]:
+    """The name under which a field is in an object, if it is."""
+    found = {field.name, field.json_name} & given.keys()
+    if len(found) > 1:
+        raise invalid(path, "it is given under both its names")
+    return found
+
+
 def _descend(given: dict[str, JsonValue], step: DescField, path: str) -> dict[str, JsonValue]:
     """The object of a message field, made if it is missing."""
-    for name in (step.json_name, step.name):
-        nested = given.get(name)
+    for name in _names_in(given, step, path):
+        nested = given[name]
         if isinstance(nested, dict):
             return nested
         if nested is not None:
             raise invalid(path, "an object is expected")
-        given.pop(name, None)
+        del given[name]
     made: dict[str, JsonValue] = {}
     given[step.json_name] = made
     return made
@@ -248,12 +279,15 @@ def _bind_binary(message: Message[Any], bound: Message[Any], target: Parameter) 
     """As `Binding._bind`, for a message."""
     given: Any = message
     wanted: Any = bound
-    for step in target.path[:-1]:
+    for depth, step in enumerate(target.path[:-1], 1):
         wanted = wanted[step]
         if given[step] is None:
+            _check_oneof(given, step, dotted(target.path[:depth]))
             given[step] = type(wanted)()
         given = given[step]
     field = target.path[-1]
-    if given.has_field(field.name) and given[field] != wanted[field]:
+    if not given.has_field(field.name):
+        _check_oneof(given, field, target.name)
+    elif given[field] != wanted[field]:
         raise invalid(target.name, "the body contradicts the path")
     given[field] = wanted[field]
