@@ -165,11 +165,17 @@ def _shared(route: Route, other: Route) -> Segments | None:
     template, second = route.binding.template, other.binding.template
     if second.verb == template.verb:
         return meet(template.segments, second.segments)
-    if second.segments[-1] not in {STAR, DEEP}:
-        return None
-    # `**` has to take the segment with the verb, so it is not empty.
-    last = (STAR,) if second.segments[-1] == DEEP else ()
-    return meet(template.segments, (*second.segments, *last))
+    found = (meet(template.segments, each) for each in _ending_in_data(second.segments))
+    return next((shared for shared in found if shared is not None), None)
+
+
+def _ending_in_data(segments: Segments) -> Iterator[Segments]:
+    """What is left of a template whose last segment is data, and not empty."""
+    if segments[-1] == DEEP:
+        yield (*segments, STAR)
+        segments = segments[:-1]
+    if segments and segments[-1] == STAR:
+        yield segments
 
 
 def _without(service: Service, gone: set[int]) -> Service:

@@ -44,7 +44,7 @@ def _overlaps(count: int, overlaps: Sequence[algebra.Overlap]) -> str:
         for each in overlaps
     ]
     head = ["verb", "template", "method", "overlaps", "of", "who wins", "witness"]
-    return f"{count} routes, {len(rows)} overlaps.\n" + ("\n" + _table(head, rows) if rows else "")
+    return f"Routes: {count}. Overlaps: {len(rows)}.\n" + ("\n" + _table(head, rows) if rows else "")
 
 
 def _unreachable(table: algebra.Table) -> str:
@@ -67,4 +67,4 @@ def _cells(route: Route) -> list[str]:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(cell.replace('|', '%7C') for cell in line)} |\n" for line in lines)
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
