@@ -164,17 +164,22 @@ class Calling:
             yield
         except RefusalError as refused:
             raise AttemptError(Failure(refused)) from None
-        except httpx.PoolTimeout as failure:
-            most = self.settings.connections
-            raise Error(reasons.OVERLOADED, f"all {most} connections of this client are in use") from failure
         except (TimeoutError, httpx.TimeoutException) as failure:
-            if not isinstance(failure, httpx.ConnectTimeout) or (sending.left() or 1.0) <= _SHORTEST:
-                raise late() from failure
-            raise AttemptError(Failure(self._unreachable(), unsent=True)) from failure
+            raise self._timed_out(sending, failure) from failure
         except _UNSENT as failure:
             raise AttemptError(Failure(self._unreachable(), unsent=True)) from failure
         except httpx.HTTPError as failure:
             raise AttemptError(Failure(lost())) from failure
+
+    def _timed_out(self, sending: Sending, failure: Exception) -> Exception:
+        left = sending.left()
+        if left is None or left > _SHORTEST:
+            if isinstance(failure, httpx.ConnectTimeout):
+                return AttemptError(Failure(self._unreachable(), unsent=True))
+            if isinstance(failure, httpx.PoolTimeout):
+                most = self.settings.connections
+                return Error(reasons.OVERLOADED, f"all {most} connections of this client are in use")
+        return late()
 
     def _unreachable(self) -> Error:
         return Error(reasons.DEPENDENCY_UNAVAILABLE, f"{self.url} cannot be reached now")
