@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 from idiom.v1.reason_errors import UNIMPLEMENTED
 
 from codegen.runtime.errors import Error
@@ -38,6 +38,9 @@ OPTIONS = (
 """A busy port is an error; the pipeline refuses large requests with a typed error long before gRPC does."""
 MAX_CALLS = 10_000
 """Calls under way at once; more are refused with RESOURCE_EXHAUSTED."""
+
+REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+"""Path of reflection in its newer version; the library knows the older one, equal but for its name."""
 
 ANSWER = 1.0
 """Seconds for telling the callers of abandoned calls."""
@@ -98,8 +101,9 @@ async def serving(  # noqa: PLR0913 - what a server is made of
     server = aio.server(options=options, maximum_concurrent_rpcs=MAX_CALLS)
     state = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(state, server)
-    reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
-    server.add_generic_rpc_handlers((Table(handlers), Unknown()))
+    shown = [*names, health.SERVICE_NAME, reflection.SERVICE_NAME]
+    reflection.enable_server_reflection(shown, server)
+    server.add_generic_rpc_handlers((Table({**handlers, REFLECTION: _newer_reflection(shown)}), Unknown()))
     port = _bind(server, address)
     await server.start()
     for name in names:
@@ -141,6 +145,15 @@ class Unknown(grpc.GenericRpcHandler):
 
         make: Callable[[Any], Handler] = grpc.stream_stream_rpc_method_handler
         return make(handle)
+
+
+def _newer_reflection(names: Sequence[str]) -> Handler:
+    make: Callable[..., Handler] = grpc.stream_stream_rpc_method_handler
+    return make(
+        reflection.aio.ReflectionServicer(names).ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
 
 
 def _bind(server: aio.Server, address: str) -> int:
