@@ -14,14 +14,17 @@ EXPECTED: Final = HERE / "expected"
 BACK_ENDS: Final = ("rpc", "http", "stream", "consumer", "socket", "errors", "closes", "routes")
 """All that write Python, but for protoc's own, and for `descriptors`, whose bytes change with imports."""
 
+REPORT: Final = "route_report"
+
 
 def outputs(folder: Path) -> dict[str, str]:
     """What every back end makes of the schema, by path."""
     workspace(folder, {"schema": HERE / "schema"})
     descriptors = build(folder)
     found: dict[str, str] = {}
-    for name in BACK_ENDS:
-        response = generate(descriptors, "golden/v1/shelf.proto", [f"emit={name}"])
+    for name in (*BACK_ENDS, REPORT):
+        file = "golden/v1/routes.proto" if name == REPORT else "golden/v1/shelf.proto"
+        response = generate(descriptors, file, [f"emit={name}", f"{REPORT}=routes.md"])
         if response.error:
             raise AssertionError(response.error)
         found |= {f"{name}/{Path(file.name).name}": file.content for file in response.file}
