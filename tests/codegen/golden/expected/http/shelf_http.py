@@ -141,4 +141,10 @@ class IAMHttpSync:
         self._channel = channel
 
     def get(self, request: shelf_pb2._r_None, options: HttpOptions = NO_OPTIONS) -> shelf_pb2._r_None:
-        return self._channel.unary(IAM_HTTP[0], request, getattr(shelf_pb2, "None"), options)
+        answer: shelf_pb2._r_None = self._channel.unary(
+            IAM_HTTP[0],
+            request,
+            getattr(shelf_pb2, "None"),
+            options,
+        )
+        return answer
