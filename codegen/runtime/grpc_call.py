@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -42,13 +42,14 @@ class Calls:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._draining = asyncio.Event()
+        self.draining = asyncio.Event()
+        """Set when streams of requests shall end."""
         self._abandoned = False
         self._under_way: set[asyncio.Task[Any] | None] = set()
 
     def drain(self) -> None:
         """End all streams of requests, so that what answers them comes to its end."""
-        self._draining.set()
+        self.draining.set()
 
     def abandon(self) -> None:
         """Cancel all calls under way; their callers hear that this instance is draining."""
@@ -77,6 +78,18 @@ class Calls:
                 )
             case _:
                 make, handle = grpc.stream_stream_rpc_method_handler, self._stream(method, implementation)
+        return make(handle)
+
+    def raw(
+        self, method: Method, serve: Callable[[Servicer], Awaitable[None]]
+    ) -> grpc.RpcMethodHandler[bytes, bytes]:
+        """A handler of a stream that reads and writes by itself, and runs its own pipeline."""
+
+        async def handle(_requests: Requests, servicer: Servicer) -> None:
+            async with self._answering(method, servicer):
+                await serve(servicer)
+
+        make: Callable[[Any], grpc.RpcMethodHandler[bytes, bytes]] = grpc.stream_stream_rpc_method_handler
         return make(handle)
 
     def _unary(self, method: Method, implementation: Callable[..., Any]) -> Any:
@@ -163,7 +176,7 @@ class Calls:
 
     async def _items(self, method: Method, requests: Requests) -> AsyncIterator[Message]:
         """The requests of a stream, each one checked, until the caller or this server ends it."""
-        draining = asyncio.ensure_future(self._draining.wait())
+        draining = asyncio.ensure_future(self.draining.wait())
         try:
             while (data := await _next(requests, draining)) is not None:
                 self._pipeline.check_size(method, len(data))

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 from grpc import aio
-from idiom.v1.reason_errors import INTERNAL, NO_INSTANCE
+from idiom.v1.reason_errors import DEADLINE_EXCEEDED, INTERNAL, NO_INSTANCE
 
 from codegen.runtime.background import background
+from codegen.runtime.coalescing.caller import Caller, LostCallError, NotCoalescedError
 from codegen.runtime.context import Identity
+from codegen.runtime.deadline import Deadline
 from codegen.runtime.errors import Error
 from codegen.runtime.grpc_failure import Verdict, error_of, verdict_of
 from codegen.runtime.grpc_link import GRACE, Link
@@ -119,6 +121,7 @@ class Upstreams:
         self._instances = {target: instances[target] for target in self._targets.values()}
         self._tokens = tokens
         self._links: dict[tuple[str, str], Link] = {}
+        self._callers: dict[Link, Caller] = {}
         self._turn = 0
         self._followers: list[asyncio.Task[None]] = []
         self._closing: set[asyncio.Task[None]] = set()
@@ -139,6 +142,8 @@ class Upstreams:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        for caller in self._callers.values():
+            await caller.close()
         for link in self._links.values():
             await link.close()
         self._links.clear()
@@ -150,14 +155,39 @@ class Upstreams:
     async def unary_bytes(self, method: Method, request: bytes, options: CallOptions) -> bytes:
         """One request, one response, both serialized."""
         search = Search(options.timeout or method.policy.deadline or DEFAULT_TIMEOUT)
-        metadata, told = self._metadata(options), options.response_metadata
         while True:
             link = await self._found(method, options, search)
             try:
-                return await link.unary(method.path, request, metadata, search.left, told)
+                return await self._attempt(link, method, request, options, search.left)
             except aio.AioRpcError as failure:
                 if not search.goes_on(link, verdict_of(failure, method.policy.retry)):
                     raise error_of(failure) from failure
+            except LostCallError as lost:
+                again = Verdict.ELSEWHERE if lost.unsent else verdict_of(lost.failure, method.policy.retry)
+                if not search.goes_on(link, again):
+                    raise error_of(lost.failure) from lost.failure
+
+    async def _attempt(
+        self, link: Link, method: Method, request: bytes, options: CallOptions, left: float
+    ) -> bytes:
+        told = options.response_metadata
+        if method.policy.coalesce:
+            try:
+                with Deadline(left):
+                    return await self._caller(link).unary(method.path, request, _own(options), left, told)
+            except NotCoalescedError:
+                pass
+            except TimeoutError:
+                raise Error(DEADLINE_EXCEEDED, "the deadline has passed") from None
+        return await link.unary(method.path, request, self._metadata(options), left, told)
+
+    def _caller(self, link: Link) -> Caller:
+        if (known := self._callers.get(link)) is not None:
+            return known
+        return self._callers.setdefault(link, Caller(link, self._credentials))
+
+    def _credentials(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self._tokens.current()}"} if self._tokens else {}
 
     async def stream_stream(
         self, method: Method, requests: AsyncIterator[Message], response: type[R], options: CallOptions
@@ -224,17 +254,25 @@ class Upstreams:
             await instances.changed()
 
     def _retire(self, link: Link) -> None:
-        closing = asyncio.create_task(link.close(GRACE), name=f"close {link.address}")
+        closing = asyncio.create_task(self._close(link), name=f"close {link.address}")
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
+    async def _close(self, link: Link) -> None:
+        await link.close(GRACE)
+        if (caller := self._callers.pop(link, None)) is not None:
+            await caller.close()
+
     def _metadata(self, options: CallOptions) -> Metadata:
-        metadata: dict[str, str | bytes] = {key.lower(): value for key, value in options.metadata.items()}
-        if options.request_id:
-            metadata["x-request-id"] = options.request_id
-        if self._tokens:
-            metadata["authorization"] = f"Bearer {self._tokens.current()}"
-        return sendable({**metadata, **vouched(options.identity)})
+        return sendable({**_own(options), **self._credentials()})
+
+
+def _own(options: CallOptions) -> dict[str, str | bytes]:
+    """Metadata of one call, without credentials."""
+    metadata: dict[str, str | bytes] = {key.lower(): value for key, value in options.metadata.items()}
+    if options.request_id:
+        metadata["x-request-id"] = options.request_id
+    return {**metadata, **vouched(options.identity)}
 
 
 class Search:

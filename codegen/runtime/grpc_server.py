@@ -14,6 +14,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 from idiom.v1.reason_errors import UNIMPLEMENTED
 
+from codegen.runtime.coalescing import PATH
+from codegen.runtime.coalescing.served import METHOD, Serving
 from codegen.runtime.errors import Error
 from codegen.runtime.grpc_call import Calls, refuse
 
@@ -65,11 +67,14 @@ async def serve_grpc(
         OSError: the address cannot be listened on.
     """
     calls = Calls(pipeline)
-    table = {
-        method.path: calls.handler(method, getattr(implementation, method.attribute))
+    found = {
+        method.path: (method, getattr(implementation, method.attribute))
         for service, implementation in handlers
         for method in service.methods
     }
+    frames = Serving(pipeline, found, calls.draining)
+    table = {path: calls.handler(*each) for path, each in found.items()}
+    table[PATH] = calls.raw(METHOD, frames.serve)
     names = [service.name for service, _ in handlers]
     async with serving(address, names, table, calls, options=OPTIONS, drain=drain) as port:
         yield port

@@ -237,7 +237,7 @@ class PolicyOptions(_message.Message):
     rate: _builtins.str
     """Rate class. Not enforced yet."""
     coalesce: _builtins.bool
-    """Whether concurrent calls to one upstream share frames. Not enforced yet."""
+    """Whether concurrent calls to one upstream share frames. Enforced for unary calls between services."""
     affinity: _builtins.str
     """Request field whose equal values keep their order: among the calls of one socket for the application,
     by the lane of a call; when coalesced not enforced yet.
