@@ -96,6 +96,7 @@ class _Reader:
     def __init__(self, path: str, report: Report) -> None:
         self._path = path
         self._report = report
+        self._mistakes = 0
 
     def document(self, node: yaml.Node) -> Iterator[Selected]:
         fields = self._fields(node, TYPE, {"type", "http", *_BESIDE})
@@ -110,25 +111,22 @@ class _Reader:
             yield from self._selected(rule)
 
     def _selected(self, node: yaml.Node) -> Iterator[Selected]:
-        allowed = {*_PATTERNS, *_TEXTS, "additional_bindings"}
-        fields = self._fields(node, "a rule", allowed)
-        selector = fields.get("selector")
-        patterns = self._patterns(selector) if selector is not None else ()
-        if selector is None:
+        """The rule, unless something is wrong with it: one mistake is not to be followed by others."""
+        before = self._mistakes
+        fields = self._fields(node, "a rule", {*_PATTERNS, *_TEXTS, "additional_bindings"})
+        if "selector" in fields:
+            selected = Selected(self._patterns(fields["selector"]), self._rule(node, fields))
+            if self._mistakes == before:
+                yield selected
+        elif self._mistakes == before:
             self._mistake(node, "a rule without selector.")
-        if patterns:
-            yield Selected(patterns, self._rule(node, fields))
 
     def _patterns(self, node: yaml.Node) -> tuple[str, ...]:
-        text = self._text(node, "selector")
-        patterns = tuple(part.strip() for part in text.split(",")) if text else ()
+        patterns = tuple(part.strip() for part in self._text(node, "selector").split(","))
         for pattern in patterns:
             plain = "" if pattern == "*" else pattern.removesuffix(".*")
             if not pattern or "*" in plain:
-                self._mistake(
-                    node, f"selector '{pattern}': * stands for everything, alone or after a last dot."
-                )
-                return ()
+                self._mistake(node, f"selector '{pattern}': * is everything, alone or after a last dot.")
         return patterns
 
     def _rule(self, node: yaml.Node, fields: Mapping[str, yaml.Node]) -> HttpRule:
@@ -208,6 +206,7 @@ class _Reader:
         return self._path, node.start_mark.line + 1, node.start_mark.column + 1
 
     def _mistake(self, node: yaml.Node, sentence: str) -> None:
+        self._mistakes += 1
         self._report(self._position(node), sentence)
 
 
