@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -143,11 +144,16 @@ class PassedOn(Calls):
         return handle
 
     def _let_in(self, method: Method, servicer: Servicer) -> Context:
-        metadata = received(servicer.invocation_metadata())
-        given = metadata.get(REQUEST_ID)
-        metadata[REQUEST_ID] = request_id({REQUEST_ID: given} if isinstance(given, str) else {})
+        told = received(servicer.invocation_metadata())
+        metadata = {key: _text(value) for key, value in told.items()}
+        metadata[REQUEST_ID] = request_id(metadata)
         return self._relay.admit(method, metadata, Wire.GRPC, servicer.time_remaining())
 
     async def _say(self, servicer: Servicer, context: Context) -> None:
         said = {**self._relay.exposed(context), REQUEST_ID: context.request_id}
         await servicer.send_initial_metadata(sendable(said))
+
+
+def _text(value: str | bytes) -> str:
+    """Metadata as a header would say it."""
+    return value if isinstance(value, str) else base64.b64encode(value).decode()

@@ -15,7 +15,7 @@ from idiom.v1 import reason_errors as reasons
 from codegen.runtime.connect.call import CALL, Call, Entry
 from codegen.runtime.connect.refusal import own
 from codegen.runtime.errors import Error
-from codegen.runtime.relay import Relay, text_of
+from codegen.runtime.relay import Relay
 
 Ctx = RequestContext[bytes, bytes]
 
@@ -99,8 +99,8 @@ class Endpoints:
                 yield call.written(answer)
 
     def _tell(self, call: Call, ctx: Ctx) -> None:
-        for name, value in self._relay.exposed(call.admitted).items():
-            ctx.response_headers[name] = text_of(value)
+        for name, value in self._relay.exposed_headers(call.admitted):
+            ctx.response_headers[name.decode()] = value.decode()
 
 
 def _info(entry: Entry, kind: StreamType) -> MethodInfo[bytes, bytes]:

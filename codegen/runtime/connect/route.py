@@ -42,6 +42,7 @@ from codegen.runtime.method import Method, Service
 from codegen.runtime.pipeline import REQUEST_ID, Pipeline, request_id
 from codegen.runtime.relay import Relay
 from codegen.runtime.transcoding.http_error import status_of
+from codegen.runtime.transcoding.metadata import TRACE
 from codegen.runtime.transcoding.settings import HttpSettings
 
 ENTRY = "idiom.connect.entry"
@@ -76,7 +77,6 @@ class ConnectRoute(BaseRoute):
 
     Raises:
         LookupError: the registry lacks a type or a service.
-        ValueError: the settings forward what only services may say.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class ConnectRoute(BaseRoute):
             ignore_unknown_fields=settings.ignore_unknown_fields,
         )
         self._relay = Relay(pipeline, channel, settings)
-        self._heard = {name.encode() for name in _READ | _PASSED | self._relay.forwarded}
+        self._heard = {name.encode() for name in _READ | _PASSED | TRACE | settings.forwarded_headers}
         self._entries = {
             method.path: _entry(method, codec, pipeline) for each in services for method in each.methods
         }
