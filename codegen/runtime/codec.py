@@ -22,7 +22,7 @@ from protobuf import (
 
 from codegen.runtime.errors import Error
 from codegen.runtime.json_diagnosis import CODEC_ERRORS, Diagnosis, check_form, malformed, parsed, repeats
-from codegen.runtime.json_shape import JsonValue, RefusedError, Shapes
+from codegen.runtime.json_shape import JsonValue, RefusedError, Shapes, keys_in
 
 MAX_DIAGNOSED_BYTES = 1 << 18
 """Longest JSON whose refusal names the field: finding it takes up to a microsecond for each byte."""
@@ -39,7 +39,7 @@ class JsonCodec:
             leaves them out, as ProtoJSON does by default.
         preserving_proto_field_name: whether JSON names fields as the schema writes them, `page_size`.
         ignore_unknown_fields: whether fields and enum values that the schema does not have are passed over,
-            as a client does whose service is newer. Nothing is refused then but what cannot be read at all.
+            as a client does whose service is newer.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class JsonCodec:
         self.prints_all = always_print_fields_with_no_presence
         self.ignores_unknown = ignore_unknown_fields
         self.shapes = Shapes(registry)
-        self.diagnosis = Diagnosis(registry)
+        self.diagnosis = Diagnosis(registry, ignore_unknown_fields=ignore_unknown_fields)
         self._types: dict[str, MessageJson] = {}
 
     def type(self, full_name: str) -> MessageJson:
@@ -80,7 +80,7 @@ class JsonCodec:
         """
         try:
             value = orjson.loads(data)
-            if not repeats(data):
+            if is_unique(data, keys_in(value)):
                 return value
         except (ValueError, RecursionError):
             pass
@@ -121,6 +121,9 @@ class MessageJson:
         self._codec = codec
         self._registry = codec.registry
         self._shape = codec.shapes.of(description)
+        self._walk = codec.shapes.walk
+        self._from_json = self.message.from_json
+        self._ignores_unknown = codec.ignores_unknown
 
     def parse(self, data: bytes | str) -> Message[Any]:
         """The message that a JSON text says.
@@ -128,16 +131,18 @@ class MessageJson:
         Raises:
             Error: MALFORMED_BODY, INVALID_FIELD or UNKNOWN_FIELD.
         """
-        raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-        if self._codec.ignores_unknown:
-            return self._parse_known(raw)
+        raw = data if data.__class__ is bytes else _encoded(data)
         try:
             # Parsed twice on purpose: the gate bounds the depth and refuses what the codec would crash on or
             # read in its own way; the codec's own parser is the fastest way to a message.
             value = orjson.loads(raw)
-            if value.__class__ is dict and not self._unique(raw, value):
-                raise RefusedError
-            return self.message.from_json(raw, registry=self._registry)
+            if value.__class__ is dict:
+                count = self._walk(value, self._shape)
+                if raw.count(b":") != count and not is_unique(raw, count):
+                    raise RefusedError
+            if self._ignores_unknown:
+                return self._from_json(raw, registry=self._registry, ignore_unknown_fields=True)
+            return self._from_json(raw, registry=self._registry)
         except CODEC_ERRORS:
             raise self._refusal(raw) from None
 
@@ -147,12 +152,10 @@ class MessageJson:
         Raises:
             Error: INVALID_FIELD or UNKNOWN_FIELD.
         """
-        lenient = self._codec.ignores_unknown
         try:
-            if not lenient:
-                self._codec.shapes.walk(value, self._shape)
+            self._walk(value, self._shape)
             return message_from_json_value(
-                self.message, value, registry=self._registry, ignore_unknown_fields=lenient
+                self.message, value, registry=self._registry, ignore_unknown_fields=self._ignores_unknown
             )
         except CODEC_ERRORS:
             raise self._codec.diagnosis.of(self.description, value) from None
@@ -188,12 +191,6 @@ class MessageJson:
         message = self.message.from_binary(data) if isinstance(data, bytes) else data
         return self._codec.to_json(message)
 
-    def _parse_known(self, raw: bytes) -> Message[Any]:
-        try:
-            return self.message.from_json(raw, registry=self._registry, ignore_unknown_fields=True)
-        except CODEC_ERRORS:
-            raise malformed(f"the JSON cannot be read as {self.description.type_name}") from None
-
     def _refusal(self, raw: bytes) -> Error:
         if len(raw) > MAX_DIAGNOSED_BYTES:
             check_form(raw)
@@ -201,17 +198,24 @@ class MessageJson:
             return malformed(f"the JSON cannot be read as {name}, and is too large to say where")
         return self._codec.diagnosis.of(self.description, parsed(raw))
 
-    def _unique(self, raw: bytes, value: dict[str, JsonValue]) -> bool:
-        """Whether no object in the text has a key twice.
-
-        The walk counts the keys that are left after parsing. As many colons in all, or as many quotes before
-        colons, means that none was lost. Otherwise strings contain such signs, and only a second parse can
-        tell.
-        """
-        count = self._codec.shapes.walk(value, self._shape)
-        if raw.count(b":") == count or (raw.count(b'":') == count and not _SPACED_KEY.search(raw)):
-            return True
-        return not repeats(raw)
-
     def _incomplete(self, error: Exception) -> Error:
         return malformed(f"the message cannot be serialized as {self.description.type_name}: {error}")
+
+
+def is_unique(data: bytes, count: int) -> bool:
+    """Whether no object in JSON has a key twice.
+
+    As many colons in all, or as many quotes before colons, as keys are left after parsing mean that none was
+    lost. Otherwise strings contain such signs, and only a second parse can tell.
+
+    Args:
+        data: well-formed.
+        count: keys in all of it after parsing.
+    """
+    if data.count(b":") == count or (data.count(b'":') == count and not _SPACED_KEY.search(data)):
+        return True
+    return not repeats(data)
+
+
+def _encoded(data: bytes | str) -> bytes:
+    return data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)

@@ -166,10 +166,12 @@ class Diagnosis:
 
     Args:
         registry: resolves `google.protobuf.Any` and extensions.
+        ignore_unknown_fields: whether fields that the schema does not have are no reason.
     """
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, *, ignore_unknown_fields: bool = False) -> None:
         self._registry = registry
+        self._ignores_unknown = ignore_unknown_fields
 
     def of(self, description: DescMessage, value: JsonValue) -> Error:
         """The first thing that is wrong with JSON which was refused as this type."""
@@ -227,7 +229,7 @@ class Diagnosis:
         for key, item in value.items():
             field = fields.get(key)
             if field is None:
-                yield from self._unknown(description, key, path)
+                yield from self._unknown(description, key, item, path)
                 continue
             here = joined(path, field.name)
             slot = _slot(field, item)
@@ -237,7 +239,10 @@ class Diagnosis:
                 seen[slot] = key
             yield from self._value_rules(field, item, here, depth + 1)
 
-    def _unknown(self, description: DescMessage, key: str, path: str) -> Iterator[Error]:
+    def _unknown(self, description: DescMessage, key: str, item: JsonValue, path: str) -> Iterator[Error]:
+        if self._ignores_unknown:
+            yield from self._plain_rules(item, joined(path, key), 1)
+            return
         extension = self._registry.extension(key[1:-1]) if key[:1] == "[" else None
         if key != "@type" and extension is None:
             told = f"{description.type_name} has no such field"
@@ -306,7 +311,10 @@ class Diagnosis:
     def _refuses(self, description: DescMessage, field: DescField, item: JsonValue) -> bool:
         try:
             message_from_json_value(
-                description.type, {field.json_name: item}, registry=self._registry
+                description.type,
+                {field.json_name: item},
+                registry=self._registry,
+                ignore_unknown_fields=self._ignores_unknown,
             ).to_binary()
         except CODEC_ERRORS:
             return True

@@ -8,7 +8,7 @@ these. It only says that something is wrong; `json_diagnosis` finds out what and
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -59,7 +59,8 @@ class _Member:
 
     other: str | None
     """The field's JSON name, where this entry is under its proto name and the two differ."""
-    oneof: str
+    oneof: int
+    """A bit for the oneof of the field, among those of its message; 0 if it is in none."""
     null_counts: bool
     check: Check | None
     key_number: bool
@@ -73,12 +74,42 @@ class _Member:
         """Whether anything is to be checked within the value."""
         return self.shape is not None or self.check is not None or self.key_number
 
+    def admit(self, item: JsonValue, value: Mapping[str, JsonValue], chosen: int) -> int:
+        """Checks an item of an object.
+
+        Args:
+            item: the field's.
+            value: the object.
+            chosen: bits of the oneofs that other items have chosen already.
+
+        Returns:
+            The bits with that of this item.
+
+        Raises:
+            RefusedError: it breaks a rule.
+        """
+        if self.other is not None and self.other in value:
+            raise RefusedError
+        if self.oneof and (item is not None or self.null_counts):
+            if chosen & self.oneof:
+                raise RefusedError
+            chosen |= self.oneof
+        check = self.check
+        if check is not None and not check(item):
+            raise RefusedError
+        return chosen
+
 
 class Shape:
     """What the walk knows of one message type."""
 
     def __init__(self) -> None:
         self.members: dict[str, _Member] = {}
+        """What the walk must look at."""
+        self.free: set[str] = set()
+        """JSON names of fields outside any oneof: true and false there are for the codec alone to judge."""
+        self.texts: set[str] = set()
+        """Those of them where any string is."""
         self.any = False
 
 
@@ -109,24 +140,18 @@ class Shapes:
         """
         if shape.any:
             shape = self._within_any(value, shape)
-        members = shape.members
+        free, texts, members = shape.free, shape.texts, shape.members
         count = len(value)
-        chosen: set[str] | None = None
+        chosen = 0
         for key, item in value.items():
+            kind = item.__class__
+            # Most of most bodies: what needs no look at its member.
+            if key in texts if kind is str else (kind is bool and key in free):
+                continue
             member = members.get(key)
             if member is not None:
-                if member.other in value:
-                    raise RefusedError
-                if member.oneof and (item is not None or member.null_counts):
-                    if chosen is None:
-                        chosen = {member.oneof}
-                    elif member.oneof in chosen:
-                        raise RefusedError
-                    else:
-                        chosen.add(member.oneof)
-                if member.check is not None and not member.check(item):
-                    raise RefusedError
-            if item.__class__ is dict or item.__class__ is list:
+                chosen = member.admit(item, value, chosen)
+            if kind is dict or kind is list:
                 count += self._nested(item, member, depth + 1)
         return count
 
@@ -134,11 +159,11 @@ class Shapes:
         if depth > MAX_DEPTH:
             raise RefusedError
         if member is None or not member.deep:
-            return self._keys(item, depth)
+            return keys_in(item, depth)
         if item.__class__ is list:
             return self._elements(item, member, depth)
         if not member.map:
-            return self.walk(item, member.shape, depth) if member.shape else self._keys(item, depth)
+            return self.walk(item, member.shape, depth) if member.shape else keys_in(item, depth)
         if member.key_number and not all(map(is_integer, item)):
             raise RefusedError
         return len(item) + self._elements(item.values(), member, depth)
@@ -151,17 +176,7 @@ class Shapes:
             if element.__class__ is dict and member.shape is not None:
                 count += self.walk(element, member.shape, depth + 1)
             elif element.__class__ is dict or element.__class__ is list:
-                count += self._keys(element, depth + 1)
-        return count
-
-    def _keys(self, value: JsonValue, depth: int) -> int:
-        """Number of keys in an object or array without a shape."""
-        if depth > MAX_DEPTH:
-            raise RefusedError
-        count, elements = (0, value) if value.__class__ is list else (len(value), value.values())
-        for element in elements:
-            if element.__class__ is dict or element.__class__ is list:
-                count += self._keys(element, depth + 1)
+                count += keys_in(element, depth + 1)
         return count
 
     def _within_any(self, value: dict[str, JsonValue], shape: Shape) -> Shape:
@@ -172,6 +187,10 @@ class Shapes:
         member = self._member(field)
         if member != _PLAIN:
             shape.members[field.json_name] = member
+        if not member.oneof:
+            shape.free.add(field.json_name)
+            if member.check is None or member.check is is_enum:
+                shape.texts.add(field.json_name)
         if field.name != field.json_name:
             shape.members[field.name] = replace(member, other=field.json_name)
 
@@ -182,13 +201,33 @@ class Shapes:
         oneof = getattr(value, "oneof", None)
         return _Member(
             other=None,
-            oneof=oneof.name if oneof else "",
+            oneof=1 << field.parent.oneofs.index(oneof) if oneof else 0,
             null_counts=getattr(element, "type_name", "") in NULL_COUNTS,
             check=value_check(element),
             key_number=isinstance(value, DescFieldValueMap) and value.key not in _NOT_NUMBERS,
             map=is_map,
             shape=self.of(element) if isinstance(element, DescMessage) else None,
         )
+
+
+def keys_in(value: JsonValue, depth: int = 0) -> int:
+    """Number of keys in JSON without a shape, however deep.
+
+    Raises:
+        RefusedError: it is nested too deeply.
+    """
+    if depth > MAX_DEPTH:
+        raise RefusedError
+    elements: Iterable[JsonValue] = ()
+    count = 0
+    if value.__class__ is dict:
+        count, elements = len(value), value.values()
+    elif value.__class__ is list:
+        elements = value
+    for element in elements:
+        if element.__class__ is dict or element.__class__ is list:
+            count += keys_in(element, depth + 1)
+    return count
 
 
 def element_of(field: DescField) -> Any:
@@ -213,7 +252,9 @@ def is_integer(item: JsonValue) -> bool:
 
     A parser turns integers beyond 64 bits into floats, and the first below int64 into int64's lowest.
     """
-    return is_decimal(item) and (item.__class__ is not float or item > _LOWEST)
+    if item.__class__ is str:
+        return "_" not in item and item.isascii()
+    return item.__class__ is not float or item > _LOWEST
 
 
 def is_enum(item: JsonValue) -> bool:
@@ -252,4 +293,4 @@ _CHECKS: dict[str, Check] = {
     ),
     **dict.fromkeys((f"google.protobuf.{name}Value" for name in ("Float", "Double")), is_decimal),
 }
-_PLAIN = _Member(other=None, oneof="", null_counts=False, check=None, key_number=False, map=False, shape=None)
+_PLAIN = _Member(other=None, oneof=0, null_counts=False, check=None, key_number=False, map=False, shape=None)
