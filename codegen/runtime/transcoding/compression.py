@@ -27,7 +27,8 @@ _BROTLI_QUALITY = 4
 _ALIASES = {"x-gzip": "gzip"}
 _QUALITY = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
 _TEXTS = re.compile(
-    r"text/[^;]*|application/(?:json|x-ndjson|jsonl|javascript|xml|x-protobuf|[^;/]+\+(?:json|xml))|image/svg\+xml"
+    r"(?:text/[^;]*|image/svg\+xml|application/(?:"
+    r"json|x-ndjson|jsonl|javascript|xml|(?:x-)?protobuf|[^;/]+\+(?:json|xml)))[ \t]*(?:;|\Z)"
 )
 
 

@@ -160,7 +160,7 @@ class Dispatch(BaseRoute):
         if verb == "POST" and self._settings.method_override:
             verb = _overridden(scope)
         found = self._matcher.find(verb, path)
-        if found is not None and found.route is None and verb == "HEAD" and "GET" in found.allowed:
+        if found is not None and found.route is None and scope["method"] == "HEAD" and "GET" in found.allowed:
             return self._matcher.find("GET", path)
         return found
 

@@ -133,7 +133,7 @@ def _bytes(name: str, value: str) -> bytes:
     text = value.strip(" \t")
     bare = text.rstrip("=")
     try:
-        if _BASE64.fullmatch(text):
+        if _BASE64.fullmatch(text) and (bare == text or len(text) % 4 == 0):
             return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
     except binascii.Error:
         pass

@@ -69,6 +69,7 @@ async def _request(exchange: Exchange, pipeline: Pipeline) -> Message[Any]:
         content = await exchange.read(limit)
         return binding.decode_raw(exchange.segments, exchange.query, content, content_type)
     if not exchange.has_body:
+        exchange.read_all.set()
         return binding.decode(exchange.segments, exchange.query, b"", binary=False)
     binary = binding.takes_body and is_binary(content_type)
     if not binary:
@@ -98,7 +99,7 @@ async def _response(exchange: Exchange, body: bytes, content_type: str, version:
     headers = exchange.answer_headers(content_type)
     coding = _coding(exchange, body, content_type)
     if version:
-        headers.append((b"etag", header_of(version, coding or ("pb" if content_type != JSON else ""))))
+        headers.append((b"etag", header_of(version, _variant(content_type, coding))))
         if _is_known(exchange, version):
             return Response(304, headers[NO_CONTENT_TYPE:], b"")
     if coding is not None:
@@ -114,6 +115,11 @@ def _coding(exchange: Exchange, body: bytes, content_type: str) -> str | None:
     if accepted is None or not from_size or len(body) < from_size or not compressible(content_type):
         return None
     return chosen(accepted)
+
+
+def _variant(content_type: str, coding: str | None) -> str:
+    """What tells a representation from the JSON of the same version: a strong tag is of one only."""
+    return "-".join(part for part in ("" if content_type == JSON else "pb", coding) if part)
 
 
 def _is_known(exchange: Exchange, version: str) -> bool:
