@@ -174,7 +174,8 @@ class Upstreams:
         if method.policy.coalesce:
             try:
                 with Deadline(left):
-                    return await self._caller(link).unary(method.path, request, _own(options), left, told)
+                    own = dict(sendable(_own(options)))
+                    return await self._caller(link).unary(method.path, request, own, left, told)
             except NotCoalescedError:
                 pass
             except TimeoutError:

@@ -21,6 +21,7 @@ from codegen.runtime.grpc_server import serve_grpc
 from codegen.runtime.identity import ServiceTokens
 from codegen.runtime.method import Discovery
 from codegen.runtime.pipeline import Pipeline
+from tests.codegen.runtime.grpc.coalescing import Coalescing
 from tests.codegen.runtime.grpc.echo import CHAT, ECHO, INNER, ONCE, SAY, WHO, Echo, Text
 from tests.servers import Etcd as EtcdProcess
 from tests.servers import free_port
@@ -71,9 +72,11 @@ async def live(client: Etcd) -> AsyncIterator[Instances]:
         yield live
 
 
-@pytest.fixture
-async def upstreams(live: Instances, services: ServiceTokens) -> AsyncIterator[Upstreams]:
-    async with asyncio.timeout(60), Upstreams([ECHO], {"echo": live}, services) as upstreams:
+@pytest.fixture(params=[Upstreams, Coalescing], ids=["each by itself", "in frames"])
+async def upstreams(
+    live: Instances, services: ServiceTokens, request: pytest.FixtureRequest
+) -> AsyncIterator[Upstreams]:
+    async with asyncio.timeout(60), request.param([ECHO], {"echo": live}, services) as upstreams:
         yield upstreams
 
 
