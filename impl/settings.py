@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     )
 
     gateway_port: Port = Field(default=8080, description="HTTP port of the gateway.")
+    gateway_grpc_port: Port = Field(default=8100, description="gRPC port of the gateway, for clients.")
     connect_port: Port = Field(default=8090, description="WebSocket port of the connection gateway.")
     logic_grpc_port: Port = Field(default=7010, description="gRPC port of logic.")
     connect_grpc_port: Port = Field(default=7030, description="gRPC port of the connection gateway.")

@@ -23,7 +23,7 @@ _RESTART_SECONDS = 30.0
 _UP = "Idiom is up: "
 _READY = re.compile(r"idiom +\| (?P<name>\S+) is ready(?: again)? \(pid (?P<pid>\d+)\)")
 _ALONE = ("redis_port", "etcd_port", "etcd_peer_port")
-_COUNTED = ("gateway_port", "connect_port", "logic_grpc_port", "connect_grpc_port")
+_COUNTED = ("gateway_port", "gateway_grpc_port", "connect_port", "logic_grpc_port", "connect_grpc_port")
 
 IDIOM = (sys.executable, "-P", "-m", "impl.cli.main")
 """The `idiom` command, whatever the working directory."""
@@ -92,7 +92,9 @@ class System:
     """A running system. A second start uses the same ports and data."""
 
     def __init__(self, data_dir: Path, scale: int = 1, **settings: str) -> None:
-        counted = {name: str(port) for name, port in zip(_COUNTED, free_ports(4, scale), strict=True)}
+        counted = {
+            name: str(port) for name, port in zip(_COUNTED, free_ports(len(_COUNTED), scale), strict=True)
+        }
         alone = {name: str(port) for name, port in zip(_ALONE, free_ports(3), strict=True)}
         self.data_dir = data_dir
         self.settings = {**counted, **alone, "data_dir": str(data_dir), **settings}
@@ -114,6 +116,11 @@ class System:
     def gateway(self, number: int) -> str:
         """Of gateway `number`, counted from 1."""
         return f"http://127.0.0.1:{self._port('gateway_port') + number - 1}"
+
+    @property
+    def grpc_address(self) -> str:
+        """`host:port` of the first gateway's gRPC server."""
+        return f"127.0.0.1:{self._port('gateway_grpc_port')}"
 
     def socket(self, number: int = 1) -> str:
         """Of the socket of connect `number`, counted from 1."""

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     Requests = AsyncIterator[bytes]
 
 ROOM = 2
-"""Times the largest limit of a method that gRPC itself reads, so that most refusals are the pipeline's."""
+"""Times the largest limit of a method that gRPC itself reads, so that most refusals are the pipeline's.
+
+It bounds what is unpacked of a compressed message, too.
+"""
 
 OPTIONS = (
     ("grpc.so_reuseport", 0),
@@ -44,12 +47,8 @@ OPTIONS = (
     ("grpc.http2.ping_timeout_ms", 20_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.http2.max_ping_strikes", 2),
-    ("grpc.compression_enabled_algorithms_bitset", 1),
 )
-"""A stranger's connection has at most 100 calls, pings every ten seconds, and leaves after five idle minutes.
-
-Compressed messages are refused: gRPC would inflate one before anybody looks at its size.
-"""
+"""A stranger's connection has at most 100 calls, pings every ten seconds, and ends after five idle minutes."""
 
 
 @contextlib.asynccontextmanager

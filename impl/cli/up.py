@@ -25,7 +25,7 @@ _TIER_PORTS = {
     "logic": ("logic_grpc_port",),
     "task": (),
     "connect": ("connect_port", "connect_grpc_port"),
-    "gateway": ("gateway_port",),
+    "gateway": ("gateway_port", "gateway_grpc_port"),
 }
 """Tiers in the order they start, and the ports of each."""
 
@@ -58,7 +58,7 @@ async def _run(settings: Settings, scale: int) -> None:
         try:
             async with Supervisor(output, hurry) as supervisor:
                 if await _unless(stop, _bring_up(settings, scale, supervisor, output)):
-                    output.line("idiom", f"Idiom is up: {_address(settings)} (Ctrl-C stops)")
+                    output.line("idiom", f"Idiom is up: {_addresses(settings)} (Ctrl-C stops)")
                 await stop.wait()
                 output.line("idiom", "stopping")
         finally:
@@ -168,11 +168,12 @@ def _ports(settings: Settings, scale: int) -> list[Port]:
 
 
 def _host(settings: Settings, port: str) -> str:
-    if port in {"gateway_port", "connect_port"}:
+    if port in {"gateway_port", "gateway_grpc_port", "connect_port"}:
         return settings.host
     return settings.internal_host if port in {"logic_grpc_port", "connect_grpc_port"} else "127.0.0.1"
 
 
-def _address(settings: Settings) -> str:
+def _addresses(settings: Settings) -> str:
     host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - compared only
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.gateway_port}/"
+    host = f"[{host}]" if ":" in host else host
+    return f"http://{host}:{settings.gateway_port}/ and gRPC at {host}:{settings.gateway_grpc_port}"

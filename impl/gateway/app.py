@@ -15,8 +15,10 @@ from im.logic.v1.message_service_rpc import MESSAGE_SERVICE
 from im.logic.v1.room_service_rpc import ROOM_SERVICE
 from im.logic.v1.user_service_rpc import USER_SERVICE
 
+from codegen.runtime.connect import mount_connect
 from codegen.runtime.discovery import Etcd, Instances
 from codegen.runtime.grpc_client import Upstreams
+from codegen.runtime.grpc_edge import serve_grpc_edge
 from codegen.runtime.identity import Authenticator, ServiceTokens, UserTokens
 from codegen.runtime.pipeline import Pipeline
 from codegen.runtime.transcoding.dispatch import Dispatch
@@ -37,9 +39,10 @@ SERVICES = (
     ROOM_SERVICE,
     USER_SERVICE,
 )
-"""All services with HTTP routes."""
+"""All services that clients may call, each of them on every wire."""
 MAX_REQUEST_BYTES = 1 << 17
 """Of requests to methods without a limit of their own. Anybody may log in, and reading is work."""
+HTTP = HttpSettings(always_print_fields_with_no_presence=True)
 
 _log = logging.getLogger(__name__)
 
@@ -65,15 +68,24 @@ async def run(settings: Settings, ready: Callable[[], None], stop: asyncio.Event
         channel = await stack.enter_async_context(Upstreams((*SERVICES, HEALTH), {LOGIC: logic}, services))
         users = UserTokens(settings.user_key(), settings.access_token_seconds)
         pipeline = Pipeline(Authenticator(users, None), max_request_bytes=MAX_REQUEST_BYTES)
-        dispatch = Dispatch(
-            ROUTES,
-            registry=registry(),
+        dispatch = Dispatch(ROUTES, registry=registry(), pipeline=pipeline, channel=channel, settings=HTTP)
+        app = site(dispatch, Readiness(logic, channel))
+        mount_connect(app, SERVICES, registry=registry(), pipeline=pipeline, channel=channel, settings=HTTP)
+        edge = serve_grpc_edge(
+            _address(settings.host, settings.gateway_grpc_port),
+            SERVICES,
             pipeline=pipeline,
             channel=channel,
-            settings=HttpSettings(always_print_fields_with_no_presence=True),
+            settings=HTTP,
+            drain=settings.drain_seconds,
         )
-        app = site(dispatch, Readiness(logic, channel))
+        await stack.enter_async_context(edge)
         await stack.enter_async_context(serving(app, socket, settings.drain_seconds))
         _log.info("HTTP at http://%s:%d", settings.host, settings.gateway_port)
+        _log.info("gRPC at %s:%d", settings.host, settings.gateway_grpc_port)
         ready()
         await stop.wait()
+
+
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

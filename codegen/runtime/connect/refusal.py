@@ -12,7 +12,7 @@ from google.protobuf import any_pb2, descriptor_pb2, duration_pb2
 from google.protobuf.descriptor import Descriptor
 from google.rpc import code_pb2, error_details_pb2
 from idiom.v1 import reason_errors as reasons
-from protobuf import Registry
+from protobuf import Registry, message_to_json_value
 from protobuf.wkt import Any, FileDescriptorSet
 
 from codegen.runtime.errors import Error, Reason, to_status
@@ -43,16 +43,23 @@ class RefusalError(ConnectError):
 
     def told(self) -> dict[str, JsonValue]:
         """As the body of a response (Connect protocol, "Error end-stream")."""
-        details: list[JsonValue] = [
-            {"type": each.type_name, "value": base64.b64encode(each.message_bytes).decode().rstrip("=")}
-            for each in self.details
-        ]
+        details: list[JsonValue] = [_told(each) for each in self.details]
         return {"code": self.code.value, "message": self.message, "details": details}
 
 
 def own(error: ConnectError) -> Error:
     """A refusal of the library itself as the one error type."""
     return Error(_REASONS.get(error.code, reasons.MALFORMED_BODY), error.message)
+
+
+def _told(detail: ErrorDetail) -> JsonValue:
+    told: JsonValue = {
+        "type": detail.type_name,
+        "value": base64.b64encode(detail.message_bytes).decode().rstrip("="),
+    }
+    if (message := detail.value()) is not None:
+        told["debug"] = message_to_json_value(message)
+    return told
 
 
 def _detail(packed: any_pb2.Any) -> ErrorDetail:

@@ -48,6 +48,9 @@ from codegen.runtime.transcoding.settings import HttpSettings
 ENTRY = "idiom.connect.entry"
 """Key of the ASGI scope that carries the method."""
 
+NOT_FOUND = 404
+"""Status for an unknown method, which Connect's clients read as unimplemented."""
+
 JSON_SIZE_FACTOR = 6
 """Most bytes of JSON for one byte of its binary form: `\\u0001`."""
 
@@ -66,7 +69,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class ConnectRoute(BaseRoute):
-    """Serves `/<package.Service>/<Method>`; every other path is left to the app.
+    """Serves `/<package.Service>/<Method>`; paths of other services are left to the app.
 
     Args:
         services: whose methods are served.
@@ -95,6 +98,7 @@ class ConnectRoute(BaseRoute):
             ignore_unknown_fields=settings.ignore_unknown_fields,
         )
         self._relay = Relay(pipeline, channel, settings)
+        self._services = {each.name for each in services}
         self._heard = {name.encode() for name in _READ | _PASSED | TRACE | settings.forwarded_headers}
         self._entries = {
             method.path: _entry(method, codec, pipeline) for each in services for method in each.methods
@@ -105,27 +109,29 @@ class ConnectRoute(BaseRoute):
         self._library = {limit: _Library(served, limit) for limit in limits}
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """FULL for the path of a method, whatever the verb."""
+        """FULL for whatever path of a service, whatever the verb."""
         if scope["type"] != "http":
             return Match.NONE, {}
-        entry = self._entries.get(scope["path"].removeprefix(scope.get("root_path", "")))
-        return (Match.NONE, {}) if entry is None else (Match.FULL, {ENTRY: entry})
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        entry = self._entries.get(path)
+        if entry is None and path[1:].partition("/")[0] not in self._services:
+            return Match.NONE, {}
+        return Match.FULL, {ENTRY: entry}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves a request that matched."""
-        entry: Entry = scope[ENTRY]
+        entry: Entry | None = scope[ENTRY]
         headers = _headers(scope["headers"], self._heard)
         headers[REQUEST_ID] = name = request_id(headers)
         try:
-            form = _form(entry, scope, headers)
+            call = Call(*_called(entry, scope, headers), name)
         except Error as error:
             await _refuse(send, error, entry, name)
             return
-        call = Call(entry, form, name)
         given = self._admit(call, headers)
         token = CALL.set(call)
         try:
-            await self._library[entry.max_bytes](_inner(scope, call, headers, given), receive, send)
+            await self._library[call.entry.max_bytes](_inner(scope, call, headers, given), receive, send)
         except ConnectError:
             _LOG.debug("the answer of %s could not be sent", name)
         finally:
@@ -201,14 +207,17 @@ def _entry(method: Method, codec: JsonCodec, pipeline: Pipeline) -> Entry:
     )
 
 
-def _form(entry: Entry, scope: Scope, headers: Mapping[str, str]) -> Form:
+def _called(entry: Entry | None, scope: Scope, headers: Mapping[str, str]) -> tuple[Entry, Form]:
+    """What is called, and how the request is written."""
+    if entry is None:
+        raise Error(reasons.UNIMPLEMENTED, "the service has no such method")
     verb = scope["method"]
     if verb not in entry.verbs:
         allowed = ", ".join(entry.verbs)
         raise Error(reasons.METHOD_NOT_ALLOWED, f"{verb} is not allowed here, but {allowed}")
     if verb == "GET":
-        return form_of_get(scope["query_string"])
-    return form_of_post(headers.get("content-type"), streams=entry.streams)
+        return entry, form_of_get(scope["query_string"])
+    return entry, form_of_post(headers.get("content-type"), streams=entry.streams)
 
 
 def _headers(headers: Sequence[tuple[bytes, bytes]], heard: set[bytes]) -> dict[str, str]:
@@ -236,14 +245,14 @@ def _inner(scope: Scope, call: Call, headers: Mapping[str, str], seconds: float 
     }
 
 
-async def _refuse(send: Send, error: Error, entry: Entry, name: str) -> None:
+async def _refuse(send: Send, error: Error, entry: Entry | None, name: str) -> None:
     """Says in Connect's form of an error what HTTP itself has a status for."""
-    status = status_of(error)
+    status = NOT_FOUND if entry is None else status_of(error)
     headers = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
     headers.append((REQUEST_ID.encode(), name.encode()))
-    if error.reason is reasons.METHOD_NOT_ALLOWED:
+    if entry and error.reason is reasons.METHOD_NOT_ALLOWED:
         headers.append((b"allow", ", ".join(entry.verbs).encode()))
-    if error.reason is reasons.UNSUPPORTED_MEDIA_TYPE:
+    if entry and error.reason is reasons.UNSUPPORTED_MEDIA_TYPE:
         headers.append((b"accept-post", ", ".join(offered(entry.streams)).encode()))
     body = orjson.dumps(RefusalError(error).told())
     headers.append((b"content-length", str(len(body)).encode()))

@@ -44,7 +44,15 @@ def busy_port() -> Iterator[int]:
 
 @pytest.mark.parametrize(
     "name",
-    ["gateway_port", "connect_port", "logic_grpc_port", "connect_grpc_port", "redis_port", "etcd_port"],
+    [
+        "gateway_port",
+        "gateway_grpc_port",
+        "connect_port",
+        "logic_grpc_port",
+        "connect_grpc_port",
+        "redis_port",
+        "etcd_port",
+    ],
 )
 def test_a_busy_port_is_named_with_its_variable(tmp_path: Path, busy_port: int, name: str) -> None:
     ports = {**System(tmp_path).settings, "data_dir": tmp_path, name: busy_port}
@@ -164,7 +172,12 @@ def test_a_secret_that_is_too_short_is_named(tmp_path: Path, verb: list[str], co
 
 @pytest.mark.parametrize(
     ("tier", "port"),
-    [("gateway", "gateway_port"), ("connect", "connect_port"), ("connect", "connect_grpc_port")],
+    [
+        ("gateway", "gateway_port"),
+        ("gateway", "gateway_grpc_port"),
+        ("connect", "connect_port"),
+        ("connect", "connect_grpc_port"),
+    ],
 )
 def test_a_tier_whose_port_is_busy_is_refused(tmp_path: Path, busy_port: int, tier: str, port: str) -> None:
     settings = {**System(tmp_path).settings, **_SECRETS, "data_dir": tmp_path, port: busy_port}

@@ -31,7 +31,7 @@ def own(tmp_path: Path) -> Iterator[System]:
 def test_the_last_line_is_the_address_of_the_page(own: System) -> None:
     own.start()
     said = [line for line in own.log().splitlines() if line.startswith("idiom ")]
-    assert said[-1].endswith(f"| Idiom is up: {own.url}/ (Ctrl-C stops)")
+    assert said[-1].endswith(f"| Idiom is up: {own.url}/ and gRPC at {own.grpc_address} (Ctrl-C stops)")
     assert httpx.get(f"{own.url}/healthz").status_code == 200
     assert set(own.command.pids) == NAMES
 

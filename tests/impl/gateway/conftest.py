@@ -49,12 +49,13 @@ def alone(tmp_path: Path) -> Settings:
 
 def lonely(folder: Path) -> Settings:
     """Settings on free ports."""
-    ports = free_ports(4)
+    ports = free_ports(5)
     return Settings(
         data_dir=folder,
         gateway_port=ports[0],
         logic_grpc_port=ports[1],
         connect_grpc_port=ports[2],
+        gateway_grpc_port=ports[4],
         etcd_endpoints=(f"127.0.0.1:{ports[3]}",),
         user_secret=KEY,
         service_secret="s" * 32,

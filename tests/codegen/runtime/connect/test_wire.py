@@ -126,8 +126,17 @@ async def test_another_verb_is_405_and_told_the_right_ones(
     assert answer.json()["code"] == "unimplemented"
 
 
+async def test_a_method_that_the_service_lacks_is_not_found(gallery: Served) -> None:
+    for method in ("Nothing", "", "ListTitles/", "listTitles"):
+        answer = await post(gallery, method, b"{}")
+        assert (answer.status_code, answer.json()["code"], reason_of(answer.json())) == (
+            404,
+            "unimplemented",
+            "UNIMPLEMENTED",
+        )
+
+
 async def test_other_paths_are_the_apps(gallery: Served) -> None:
-    assert (await post(gallery, "Nothing", b"{}")).json() == {"detail": "Not Found"}
     async with httpx.AsyncClient(base_url=gallery.url) as client:
         assert (await client.post("/gallery.v1.Nothing/ListTitles")).json() == {"detail": "Not Found"}
         assert (await client.get("/v1/rooms/1/titles")).json() == []
