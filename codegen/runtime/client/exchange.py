@@ -137,14 +137,19 @@ def answering(binding: ClientBinding, head: Head, refusals: Refusals, most: int)
     return _Items(binding, head, content, refusals, most)
 
 
-def is_failure(value: object) -> bool:
-    """Whether a JSON value is how a stream says in its middle that it has failed: `{"error": Status}`.
+def is_failure(value: object, *, ambiguous: bool) -> bool:
+    """Whether an item of a stream says that it has failed: `{"error": google.rpc.Status}`.
 
-    A response may have a field of that name itself; an error always has an ErrorInfo as its first detail.
+    Args:
+        value: the item, parsed.
+        ambiguous: whether a response may have a member of that name too. An error is told by the ErrorInfo
+            among its details then, which our servers never leave out.
     """
-    if not isinstance(value, dict) or value.keys() != {"error"} or not is_status(value["error"]):
+    if not isinstance(value, dict) or value.keys() != {"error"}:
         return False
-    details = value["error"].get("details")
+    if not ambiguous:
+        return True
+    details = value["error"].get("details") if is_status(value["error"]) else None
     first = details[0] if isinstance(details, list) and details else None
     return isinstance(first, dict) and str(first.get("@type")).endswith(_ERROR_INFO)
 
@@ -292,7 +297,9 @@ class _Items:
         return self._binding.read(item)
 
     def _check(self, value: Any) -> None:
-        if is_failure(value):
+        if is_failure(value, ambiguous=self._binding.may_say_error):
+            if not is_status(value["error"]):
+                raise _strange("the answer ends with an error that cannot be read")
             error = self._refusals.told(value["error"])
             error.status, error.request_id = self._head.status, self._head.headers.get("x-request-id", "")
             raise error

@@ -14,13 +14,13 @@ import orjson
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message import Message
 from idiom.v1 import reason_errors as reasons
-from protobuf import DescField
+from protobuf import DescField, DescFieldValueMap, DescMessage
 
 from codegen.runtime.client.expansion import expanded, leaves, literal, taken, text_of
 from codegen.runtime.codec import JsonCodec
 from codegen.runtime.errors import Error
 from codegen.runtime.json_diagnosis import invalid
-from codegen.runtime.json_shape import JsonValue
+from codegen.runtime.json_shape import OPAQUE, JsonValue, element_of
 from codegen.runtime.transcoding.http_body import is_http_body
 from codegen.runtime.transcoding.negotiation import JSON
 from codegen.runtime.transcoding.parameters import dotted, field_path
@@ -66,6 +66,8 @@ class ClientBinding:
         """Whether the body is content of any type, a `google.api.HttpBody`."""
         self.reads_raw = is_http_body(self._response.description, self._answer)
         """Whether the answer is."""
+        self.may_say_error = _may_have(self._response.description, self._answer, "error")
+        """Whether one message of the answer may have a member called `error`."""
 
     @property
     def accept(self) -> str:
@@ -200,6 +202,16 @@ class ClientBinding:
     def _query(self, values: dict[str, JsonValue]) -> Iterator[tuple[str, str]]:
         for name, value in values.items():
             yield from leaves((self._fields[name],), value)
+
+
+def _may_have(message: DescMessage, field: DescField | None, name: str) -> bool:
+    """Whether JSON of a message, or of the one field of it that is sent, may have a member of a name."""
+    if field is not None and isinstance(field.value, DescFieldValueMap):
+        return True
+    sent = message if field is None else element_of(field)
+    if not isinstance(sent, DescMessage):
+        return False
+    return sent.type_name in OPAQUE or any(each.json_name == name for each in sent.fields)
 
 
 def _check_nothing_else(rest: bytes) -> None:

@@ -1,6 +1,6 @@
 """Generated clients, with asyncio and without, against the gallery behind real HTTP and real gRPC.
 
-Each test runs twice: `Both` calls the same method of either client, and gives streams as lists.
+Each test runs twice, see `both.py`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -17,15 +16,13 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc import code_pb2, error_details_pb2
 from idiom.v1 import reason_errors as reasons
 
-from codegen.runtime.client.channel import NO_OPTIONS, Answer, HttpOptions
-from codegen.runtime.client.http import HttpClient
-from codegen.runtime.client.http_status import NOT_MODIFIED, RefusalError
-from codegen.runtime.client.http_sync import HttpSyncClient
+from codegen.runtime.client.channel import Answer, HttpOptions
+from codegen.runtime.client.http_status import NOT_MODIFIED
 from codegen.runtime.client.settings import HttpClientSettings
 from codegen.runtime.errors import Error, Reason
 from codegen.runtime.transcoding.settings import HttpSettings
-from tests.codegen.gallery.generated import generated
 from tests.codegen.gallery.served import Served, served
+from tests.codegen.runtime.client.both import KINDS, Both, client_of, pb, refused
 
 TAKEN = Reason("TAKEN", "gallery", code_pb2.ALREADY_EXISTS)
 PAINTING = "rooms/1/paintings/a b%2Fc?ü"
@@ -35,73 +32,22 @@ SERVER = HttpSettings(
 )
 
 
-class Both:
-    """One kind of client."""
-
-    def __init__(self, client: Any, *, asynchronous: bool) -> None:
-        self.client = client
-        self.asynchronous = asynchronous
-
-    async def one(self, method: str, request: Any, options: HttpOptions = NO_OPTIONS) -> Any:
-        """A method with one answer."""
-        call = getattr(self.client, method)
-        if self.asynchronous:
-            return await call(request, options)
-        return await asyncio.to_thread(call, request, options)
-
-    async def many(
-        self, method: str, request: Any, options: HttpOptions = NO_OPTIONS, into: list[Any] | None = None
-    ) -> list[Any]:
-        """A method with many, which are put into a list as they come."""
-        taken = [] if into is None else into
-        call = getattr(self.client, method)
-        if self.asynchronous:
-            async for each in call(request, options):
-                taken.append(each)
-        else:
-            await asyncio.to_thread(lambda: taken.extend(call(request, options)))
-        return taken
-
-
 @pytest.fixture
 async def gallery() -> AsyncIterator[Served]:
     async with served(SERVER) as running:
         yield running
 
 
-@pytest.fixture(params=["asyncio", "threads"])
+@pytest.fixture(params=KINDS)
 async def both(request: pytest.FixtureRequest, gallery: Served) -> AsyncIterator[Both]:
-    async with AsyncExitStack() as stack:
-        settings = HttpClientSettings(compressed_from=100)
-        options: dict[str, Any] = {"known": [TAKEN], "settings": settings}
-        registry = generated().descriptors.registry()
-        if request.param == "asyncio":
-
-            async def token() -> str:
-                return gallery.token
-
-            channel = await stack.enter_async_context(HttpClient(gallery.url, registry, token, **options))
-            yield Both(generated().http.GalleryServiceHttp(channel), asynchronous=True)
-        else:
-            sync = stack.enter_context(
-                HttpSyncClient(gallery.url, registry, lambda: gallery.token, **options)
-            )
-            yield Both(generated().http.GalleryServiceHttpSync(sync), asynchronous=False)
-
-
-def pb(kind: str, /, **fields: Any) -> Any:
-    return getattr(generated().pb, kind)(**fields)
+    settings = HttpClientSettings(compressed_from=100)
+    async with client_of(request.param, gallery.url, gallery.token, known=[TAKEN], settings=settings) as made:
+        yield made
 
 
 async def hung(both: Both, **fields: Any) -> Any:
     request = pb("CreatePaintingRequest", parent="rooms/1", painting_id="a b%2Fc?ü", painting=fields)
     return await both.one("create_painting", request)
-
-
-async def refused(call: Any) -> RefusalError:
-    with pytest.raises(RefusalError) as error:
-        await call
-    return error.value
 
 
 async def test_a_painting_is_hung_changed_read_and_taken_down(both: Both, gallery: Served) -> None:
