@@ -106,6 +106,23 @@ class Binding:
             return self.request.parse_binary(body) if binary else self.request.parse(body)
         return self._with_binary({}, body) if binary else self._with_json({}, body)
 
+    def decode_frame(
+        self, segments: Sequence[str], query: bytes, frame: bytes, *, binary: bool
+    ) -> Message[Any]:
+        """The first message of a WebSocket: a whole request, and what path and query say beside it.
+
+        Raises:
+            Error: as `decode`; INVALID_FIELD also for a frame that contradicts path or query.
+        """
+        values: dict[str, JsonValue] = {}
+        targets = self._place(values, segments)
+        targets += self._parameters.place(values, query).values()
+        bound = self.request.parse_value(values)
+        message = self.request.parse_binary(frame) if binary else self.request.parse(frame)
+        for target in targets:
+            _bind_binary(message, bound, target)
+        return message
+
     def decode_raw(
         self, segments: Sequence[str], query: bytes, content: bytes, content_type: str | None
     ) -> Message[Any]:
@@ -137,11 +154,15 @@ class Binding:
     def _values(self, segments: Sequence[str], query: bytes) -> dict[str, JsonValue]:
         """ProtoJSON of what path and query say."""
         values: dict[str, JsonValue] = {}
-        for variable, target in self._variables:
-            target.place(values, captured(segments, variable))
+        self._place(values, segments)
         if query:
             self._parameters.place(values, query)
         return values
+
+    def _place(self, values: dict[str, JsonValue], segments: Sequence[str]) -> list[Parameter]:
+        for variable, target in self._variables:
+            target.place(values, captured(segments, variable))
+        return [target for _, target in self._variables]
 
     def _fill(self, message: Message[Any], content: bytes, content_type: str | None) -> None:
         field = self._body
@@ -289,5 +310,5 @@ def _bind_binary(message: Message[Any], bound: Message[Any], target: Parameter) 
     if not given.has_field(field.name):
         _check_oneof(given, field, target.name)
     elif given[field] != wanted[field]:
-        raise invalid(target.name, "the body contradicts the path")
+        raise invalid(target.name, "the body contradicts path or query")
     given[field] = wanted[field]

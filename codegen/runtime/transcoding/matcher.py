@@ -29,8 +29,8 @@ class _Node:
 
     literals: dict[str, _Node] = field(default_factory=dict)
     star: _Node | None = None
-    deep: list[tuple[tuple[str, ...], _End]] = field(default_factory=list)
-    """Templates with `**` here, by the literals behind it, longest first."""
+    deep: dict[int, dict[tuple[str, ...], _End]] = field(default_factory=dict)
+    """Templates with `**` here, by number of the literals behind it, most first, and by these literals."""
     end: _End | None = None
 
 
@@ -130,17 +130,17 @@ def _is_plain(route: Route) -> bool:
 
 
 def _deep_end(node: _Node, suffix: tuple[str, ...]) -> _End:
-    for known, end in node.deep:
-        if known == suffix:
-            return end
-    made = _End()
-    node.deep.append((suffix, made))
-    node.deep.sort(key=lambda entry: -len(entry[0]))
-    return made
+    ends = node.deep.setdefault(len(suffix), {})
+    node.deep = dict(sorted(node.deep.items(), reverse=True))
+    return ends.setdefault(suffix, _End())
 
 
 def _ends(node: _Node, segments: Sequence[str], index: int) -> Iterator[_End]:
-    """All ends that the segments from `index` on lead to, best first."""
+    """All ends that the segments from `index` on lead to, best first.
+
+    A node lies at one depth, so none is visited twice: the work is bounded by the nodes whose literals the
+    path has, never by the ways to choose between literals and wildcards.
+    """
     if index == len(segments):
         if node.end is not None:
             yield node.end
@@ -150,9 +150,9 @@ def _ends(node: _Node, segments: Sequence[str], index: int) -> Iterator[_End]:
             yield from _ends(literal, segments, index + 1)
         if node.star is not None and segment:
             yield from _ends(node.star, segments, index + 1)
-    for suffix, end in node.deep:
-        start = len(segments) - len(suffix)
-        if start >= index and tuple(segments[start:]) == suffix:
+    for length, ends in node.deep.items():
+        start = len(segments) - length
+        if start >= index and (end := ends.get(tuple(segments[start:]))) is not None:
             yield end
 
 

@@ -93,16 +93,22 @@ class Parameters:
         self._taken = taken
         self._known: dict[str, Parameter] = {}
 
-    def place(self, values: dict[str, JsonValue], query: bytes) -> None:
+    def place(self, values: dict[str, JsonValue], query: bytes) -> dict[str, Parameter]:
         """Puts all parameters of a query string into the ProtoJSON of a request.
+
+        Returns:
+            Those that are given, by name.
 
         Raises:
             Error: INVALID_FIELD or UNKNOWN_FIELD.
         """
+        given: dict[str, Parameter] = {}
         for name, text in _pairs(query):
             found = self._parameter(name)
             if found is not None:
                 found.place(values, text)
+                given[found.name] = found
+        return given
 
     def _parameter(self, name: str) -> Parameter | None:
         """The parameter of a name; None if it is unknown and that does not matter."""

@@ -67,7 +67,7 @@ class Answer:
 
 
 def field_json(message: Mapping[str, JsonValue], field: DescField, name: str | None = None) -> JsonValue:
-    """ProtoJSON of a field, given that of its message. Absent is the default, or null for a message.
+    """ProtoJSON of a field, given that of its message; null if absent, or the default where nothing is.
 
     Args:
         message: ProtoJSON.
@@ -81,10 +81,12 @@ def field_json(message: Mapping[str, JsonValue], field: DescField, name: str | N
         return []
     if isinstance(field.value, DescFieldValueMap):
         return {}
+    if field.presence.name != "IMPLICIT":
+        return None
     element = element_of(field)
     if isinstance(element, DescEnum):
         return element.values[0].name
-    return _scalar_default(element) if isinstance(element, ScalarType) else None
+    return _scalar_default(element)
 
 
 def _scalar_default(scalar: ScalarType) -> JsonValue:

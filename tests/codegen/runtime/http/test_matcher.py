@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from codegen.plugin.template import parse
 from codegen.runtime.method import Method
+from codegen.runtime.transcoding import matcher as matching
 from codegen.runtime.transcoding.dispatch import Dispatch
 from codegen.runtime.transcoding.matcher import Matcher
 from codegen.runtime.transcoding.route import Route, Variable
@@ -121,6 +124,45 @@ def test_many_wildcards_do_not_explode(method: Method) -> None:
     assert matcher.find("GET", "/" + "/".join("a" * 13)) is None
     assert matcher.find("GET", "/" * 100_000) is None
     assert time.perf_counter() - start < 0.5
+
+
+def _steps(monkeypatch: pytest.MonkeyPatch, found: Matcher, path: str) -> int:
+    """Nodes that are visited to find a path's route."""
+    visited: list[int] = []
+    real = matching._ends
+
+    def counted(node: Any, segments: Sequence[str], index: int) -> Iterator[Any]:
+        visited.append(id(node))
+        yield from real(node, segments, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(matching, "_ends", counted)
+        found.find("GET", path)
+    return len(visited)
+
+
+def test_wildcards_that_lead_nowhere_cost_a_visit_for_each_node(
+    method: Method, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    length = 30
+    templates = [
+        "/" + "/".join(["a"] * head + ["*"] * (length - head)) + "/end" for head in range(length + 1)
+    ]
+    hostile = Matcher([_route(method, template) for template in templates])
+    nodes = (length + 1) * (length + 4) // 2
+    steps = _steps(monkeypatch, hostile, "/" + "/".join(["a"] * length) + "/other")
+    assert steps <= 2 * nodes  # a path that nobody has is looked up once for the verb, once for all verbs
+    assert steps < 2**length // 1000
+
+
+def test_the_number_of_routes_costs_no_visits(method: Method, monkeypatch: pytest.MonkeyPatch) -> None:
+    def steps(count: int) -> int:
+        paths = (f"/v1/r{number}/{{text}}/parts/*" for number in range(count))
+        deep = (f"/v1/**/end{number}" for number in range(count))
+        routes = [_route(method, template) for template in (*paths, *deep)]
+        return _steps(monkeypatch, Matcher(routes), f"/v1/r{count - 1}/x/parts/y")
+
+    assert steps(1000) == steps(1)
 
 
 def _dispatch(schema: Schema, route: Route) -> None:
