@@ -32,15 +32,16 @@ class Contents:
         if not binding.body:
             return {}
         field = binding.body_field
-        required = self._schemas.required(field) if field is not None else True
         message = method.input if field is None else message_of(field)
         if message is not None and message.type_name == _HTTP_BODY:
             text = "Content of any type, as it is."
-            return {"requestBody": {"description": text, "required": required, "content": _RAW}}
+            return {"requestBody": {"description": text, "required": False, "content": _RAW}}
         node = self._body_schema(method, binding, message)
         if method.client_streaming:
             content = {JSON: {"schema": {"type": "array", "items": node}}, LINES: _lines(node)}
             return {"requestBody": {"description": _STREAM, "required": False, "content": content}}
+        # No body is an empty message.
+        required = self._schemas.required(field) if field is not None else self._schemas.needs_fields(node)
         return {"requestBody": {"required": required, "content": _content(node, message)}}
 
     def answers(self, method: Method, binding: Binding) -> Node:

@@ -25,7 +25,7 @@ PARAMETERS: Final[Node] = {
         "name": "If-Match",
         "in": "header",
         "description": "The `ETag` of what is to be changed as last seen, or `*`. If it has changed: 412.",
-        "schema": {"type": "string"},
+        "schema": {"type": "string", "pattern": r'^(?:\*|(?:W/)?"[!#-~]*")$'},
         "example": '"1"',
     },
     "If-None-Match": {

@@ -211,7 +211,7 @@ def _statuses(method: Method, binding: Binding) -> Iterable[int]:
         yield 401
     if policy.auth != "NONE":
         yield 403
-    if binding.variables:
+    if any(each.variables for each in method.bindings):
         yield 404
     if method.http.if_match:
         yield 412

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -28,6 +29,8 @@ _FORMATS: Final = {
     "uuid": "123e4567-e89b-12d3-a456-426614174000",
 }
 _TEXTS: Final = ("example", "EXAMPLE", "rooms/1", "en-US", "1")
+_BYTES: Final = 65
+"""Lengths tried for an example of bytes."""
 _BASE64: Final = "ZXhhbXBsZQ=="
 
 
@@ -54,11 +57,11 @@ class Examples:
         self._left -= 1
         if "$ref" in node:
             return self._referred(node, depth)
+        if "const" in node:
+            return node["const"]
         for given in ("examples", "enum"):
             if node.get(given) and (found := self._allowed(node, node[given], given)) is not NONE:
                 return found
-        if "const" in node:
-            return node["const"]
         if "type" not in node and "anyOf" in node:
             rest = {name: value for name, value in node.items() if name not in ("anyOf", "description")}
             return self._of(node["anyOf"][0] | rest, depth)
@@ -154,7 +157,7 @@ def _candidates(node: Node, patterns: list[str], shortest: int, longest: int | N
     if node.get("format") in _FORMATS:
         found = [_FORMATS[node["format"]]]
     elif "contentEncoding" in node:
-        found = [_BASE64, "", "AA=="]
+        found = [_BASE64, *(base64.b64encode(bytes(length)).decode() for length in range(_BYTES))]
     else:
         found = [*_TEXTS, "example " * (shortest // 8 + 1)]
         found += [text[: max(shortest, longest or 0)] for text in found if longest is not None]

@@ -133,14 +133,19 @@ def _well_known(rules: Any) -> Keywords:
 
 
 def _bytes(rules: Any) -> Keywords:
-    """Lengths of base64, with or without padding."""
-    words: Keywords = {}
+    """N bytes are ⌈4n/3⌉ signs of base64, and padding."""
     length = given(rules, "len")
     low = length if length is not None else given(rules, "min_len")
     high = length if length is not None else given(rules, "max_len")
-    _put(words, "minLength", -(-low * 4 // 3) if low is not None else None)
-    _put(words, "maxLength", -(-high // 3) * 4 if high is not None else None)
-    return words | _values(rules, _base64)
+    words = _values(rules, _base64)
+    if low is not None or high is not None:
+        least, most = _signs(low or 0), "" if high is None else _signs(high)
+        words["allOf"] = [{"pattern": f"^[^=]{{{least},{most}}}={{0,2}}$"}]
+    return words
+
+
+def _signs(octets: int) -> int:
+    return -(-octets * 4 // 3)
 
 
 def _number(rules: Any) -> Keywords:
@@ -176,8 +181,8 @@ def _long(rules: Any) -> Keywords:
 
 def _range(least: int | None, most: int | None) -> str:
     simple: dict[tuple[int | None, int | None], str] = {
-        (1, None): "^[1-9][0-9]*$",
-        (0, None): "^(?:0|[1-9][0-9]*)$",
+        (1, None): "^[1-9][0-9]{0,18}$",
+        (0, None): "^(?:0|[1-9][0-9]{0,18})$",
     }
     if least is not None and most is not None and least > most:
         return "^(?!)$"  # rules that nothing fulfils

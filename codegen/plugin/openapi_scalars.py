@@ -31,6 +31,8 @@ _FLOAT: Final = {
 _STRING: Final = {"type": "string"}
 _BOOL: Final = {"type": "boolean"}
 
+_NAME: Final = "[A-Za-z][A-Za-z0-9]*"
+_PATH: Final = rf"{_NAME}(?:\.{_NAME})*"
 # 315,576,000,000 seconds at most: google/protobuf/duration.proto.
 _SECONDS: Final = "[0-9]{1,11}|[12][0-9]{11}|30[0-9]{10}|31[0-4][0-9]{9}|315[0-4][0-9]{8}|3155[0-6][0-9]{7}"
 
@@ -91,7 +93,7 @@ WELL_KNOWN: Final[dict[str, Node]] = WRAPPERS | {
     "google.protobuf.Empty": {"type": "object", "additionalProperties": False},
     "google.protobuf.FieldMask": {
         "type": "string",
-        "pattern": "^(?:[A-Za-z0-9.]+(?:,[A-Za-z0-9.]+)*)?$",
+        "pattern": rf"^(?:{_PATH}(?:,{_PATH})*)?$",
         "description": "Names of fields, separated by commas.",
     },
     "google.protobuf.ListValue": {"type": "array", "items": {}},

@@ -55,6 +55,13 @@ class Schemas:
         """Whether a request without the field is refused."""
         return self._rules.required(field)
 
+    def needs_fields(self, node: Node) -> bool:
+        """Whether an empty object is refused."""
+        target = self._components.get(node.get("$ref", "").rpartition("/")[2], node)
+        choices = [each["oneOf"] for each in [target, *target.get("allOf", ())] if "oneOf" in each]
+        # What may be left out has "none of them" as its last alternative.
+        return "required" in target or any("not" not in members[-1] for members in choices)
+
     def reference(self, described: DescMessage | DescEnum) -> Node:
         """The schema of a type: a reference, or what the ProtoJSON mapping says of a well-known type."""
         name = described.type_name

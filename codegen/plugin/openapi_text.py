@@ -24,7 +24,8 @@ def markdown(lines: Iterable[str]) -> str:
 def summary(text: str, name: str) -> str:
     """The first sentence; without one, what the name says."""
     first = re.split(r"(?<=\.)\s|\n", text, maxsplit=1)[0].removesuffix(".")
-    return first or " ".join(_words(name)).capitalize()
+    said = " ".join(_words(name))
+    return first or said[:1].upper() + said[1:]
 
 
 def sentences(*parts: str) -> str:
