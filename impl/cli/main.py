@@ -18,6 +18,7 @@ from impl.settings import Settings, broken_settings
 _FAILED = 1
 _INTERRUPTED = 130
 _TIERS = ("gateway", "logic", "task", "connect")
+_BENCHMARKS = ("transcoding", "codec", "generate")
 _SETTINGS_HELP = "Every setting is an environment variable IDIOM_<NAME>; README.md lists them."
 
 
@@ -55,6 +56,10 @@ def _act(options: argparse.Namespace) -> None:
             from impl.cli.chat import chat  # noqa: PLC0415
 
             chat(options.url or f"http://127.0.0.1:{Settings().gateway_port}", options.store)
+        case "bench":
+            from impl.cli.bench.run import bench  # noqa: PLC0415
+
+            bench(options.name, as_json=options.json, quick=options.quick)
         case _:
             sys.stdout.write(f"idiom {importlib.metadata.version('idiom')}\n")
 
@@ -91,6 +96,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="keeps the login and messages on their way (~/.local/state/idiom-chat)",
     )
+    bench = verbs.add_parser(
+        "bench",
+        help="measure how fast it is, beside what others do",
+        description="Runs both sides in turn and prints medians; docs/benchmarks.md says what is measured.",
+    )
+    bench.add_argument("name", choices=_BENCHMARKS, help="what to measure")
+    bench.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    bench.add_argument("--quick", action="store_true", help="rougher, in less than a minute")
     verbs.add_parser("version", help="show the version")
     return parser
 

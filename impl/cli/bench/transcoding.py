@@ -26,7 +26,7 @@ from impl.cli.bench.report import Report, Row, slope
 
 ABOUT = """\
 In process, by processor time: JSON to an upstream and back to JSON. Ours in a FastAPI app with all of the
-pipeline: identity, policy, size, strict JSON, validation, deadline, typed errors. (a) by hand with FastAPI and
+pipeline: identity, policy, size, strict JSON, validation, deadline, typed errors. (a) by hand, FastAPI and
 pydantic, with token and checks; (b) Starlette and orjson with neither. (c) over loopback: our gateway and
 Envoy's transcoder in front of the same service, each in its process, verified answers per second."""
 SIZES = (1, 4, 16)
