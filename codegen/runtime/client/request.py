@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 import orjson
 from google.api.httpbody_pb2 import HttpBody
-from google.protobuf.message import Message
+from google.protobuf.message import EncodeError, Message
 from idiom.v1 import reason_errors as reasons
 from protobuf import DescField, DescFieldValueMap, DescMessage
 
@@ -80,11 +80,11 @@ class ClientBinding:
         """The request as path, query and body; of a stream of requests, the first of them.
 
         Raises:
-            Error: INVALID_FIELD: a field has a value that no path, no query or no raw content can say.
+            Error: INVALID_FIELD: a field has a value that neither path, query, JSON nor raw content can say.
         """
         if self.sends_raw:
             return self._raw(request)
-        told = self._request.to_json(request.SerializeToString())
+        told = self._json(request)
         if self.route.body == WHOLE and not self._variables:
             return Written(self._target({}), told, JSON)
         values: dict[str, JsonValue] = orjson.loads(told)
@@ -105,9 +105,9 @@ class ClientBinding:
         """
         if self.sends_raw:
             content, rest = self._content(request)
-            _check_nothing_else(self._request.to_json(rest.SerializeToString()))
+            _check_nothing_else(self._json(rest))
             return content.data
-        told = self._request.to_json(request.SerializeToString())
+        told = self._json(request)
         if self._body is None:
             return told
         values: dict[str, JsonValue] = orjson.loads(told)
@@ -125,7 +125,7 @@ class ClientBinding:
         """The path of a WebSocket, to which messages say everything, the path's fields too."""
         values: dict[str, JsonValue] = {}
         if self._variables:
-            values = orjson.loads(self._request.to_json(request.SerializeToString()))
+            values = orjson.loads(self._json(request))
         return self._target(values)
 
     def read(self, body: bytes, content_type: str = "") -> bytes:
@@ -145,6 +145,13 @@ class ClientBinding:
             name = self._response.description.type_name
             raise Error(reasons.INTERNAL, f"the answer is no {name}") from None
 
+    def _json(self, request: Message) -> bytes:
+        try:
+            return self._request.to_json(request.SerializeToString())
+        except (ValueError, EncodeError) as error:
+            name = self._request.description.type_name
+            raise Error(reasons.INVALID_FIELD, f"{name} has a value that JSON cannot say: {error}") from None
+
     def _raw_answer(self, body: bytes, content_type: str) -> bytes:
         content = HttpBody(content_type=content_type, data=body)
         if self._answer is None:
@@ -156,7 +163,7 @@ class ClientBinding:
 
     def _raw(self, request: Message) -> Written:
         content, rest = self._content(request)
-        values: dict[str, JsonValue] = orjson.loads(self._request.to_json(rest.SerializeToString()))
+        values: dict[str, JsonValue] = orjson.loads(self._json(rest))
         target = self._with_query(self._target(values), values)
         given = self._body is None or request.HasField(self._body.name)
         return Written(target, content.data if given else None, content.content_type)

@@ -26,6 +26,7 @@ EVERYTHING = SCHEMA.methods["Query"].request
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 NAME = TEXT.filter(lambda text: text not in {"", ".", ".."})
 FLOATS = st.floats(allow_nan=False, width=32)
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
 INT32, INT64 = st.integers(-(1 << 31), (1 << 31) - 1), st.integers(-(1 << 63), (1 << 63) - 1)
 TIME = st.fixed_dictionaries({"seconds": st.integers(0, 253402300799), "nanos": st.integers(0, 999999999)})
 INNER = st.fixed_dictionaries(
@@ -53,7 +54,7 @@ QUERY: dict[str, st.SearchStrategy[Any]] = {
 }
 BODY = {**QUERY, "text": TEXT, "inner": INNER, "inners": st.lists(INNER, max_size=2)}
 BODY["named"] = st.dictionaries(TEXT, INNER, max_size=2)
-BODY["struct"] = st.dictionaries(TEXT, st.one_of(TEXT, st.booleans(), FLOATS), max_size=2)
+BODY["struct"] = st.dictionaries(TEXT, st.one_of(TEXT, st.booleans(), FINITE), max_size=2)
 
 
 def _route(method: str, template: str) -> Route:
@@ -201,6 +202,15 @@ def test_a_value_that_no_query_can_say_is_refused_and_named(fields: dict[str, An
     with pytest.raises(Error) as refused:
         ClientBinding(_route("Query", "/v1/query"), CODEC).write(_message(**fields))
     assert (refused.value.reason.name, refused.value.violations[0].field) == ("INVALID_FIELD", *fields)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"time": {"seconds": 1 << 40}}, {"time": {"nanos": -1}}, {"struct": {"a": float("inf")}}]
+)
+def test_a_value_that_no_json_can_say_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(Error) as refused:
+        ClientBinding(_route("Body", "/v1/everything"), CODEC).write(_message(**fields))
+    assert refused.value.reason.name == "INVALID_FIELD"
 
 
 def test_fields_and_values_that_only_a_newer_server_knows_are_passed_over() -> None:
