@@ -13,7 +13,7 @@ from statistics import median
 from impl.cli.bench.report import Report, Row, slope
 
 ABOUT = """\
-Wall time of `buf generate`, start of all programs included. Ours: everything in buf.gen.yaml. Large: a service
+Wall time of `buf generate`, start of all programs included. Ours: all of buf.gen.yaml. Large: a service
 of as many methods, each with a request, a response and two HTTP rules; messages, tables, clients, routes,
 descriptors and the OpenAPI document."""
 ROOT = Path(__file__).parents[3]
