@@ -179,7 +179,7 @@ def _is_in(part: Node, text: str) -> bool:
 def _number(node: Node) -> Any:
     if "anyOf" in node:
         node = node | node["anyOf"][0]
-    step = 1 if node["type"] == "integer" else 0.5
+    step = 1 if "integer" in node["type"] else 0.5
     low = node.get("minimum", -math.inf)
     high = node.get("maximum", math.inf)
     if "exclusiveMinimum" in node:

@@ -32,23 +32,36 @@ class Generated:
 
     document: Any
     registry: Registry
+    descriptors: bytes = b""
+    """`google.protobuf.FileDescriptorSet`, where it was compiled for this."""
 
 
 @functools.cache
 def rules() -> Generated:
-    """Of `rules.proto`."""
+    """Of `rules.proto`: every rule."""
+    return _compiled("rules")
+
+
+@functools.cache
+def kinds() -> Generated:
+    """Of `kinds.proto`: every type."""
+    return _compiled("kinds")
+
+
+def _compiled(name: str) -> Generated:
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, "source", "rules", "v1")
+        source = Path(folder, "source", name, "v1")
         source.mkdir(parents=True)
-        shutil.copy(HERE / "rules.proto", source)
+        shutil.copy(HERE / f"{name}.proto", source)
         space = Path(folder, "space")
         space.mkdir()
         workspace(space, {"schema": source.parents[1]})
         descriptors = build(space)
-    parameters = ["include=rules", "emit=openapi", "openapi=openapi.json", "openapi_title=Rules"]
-    response = generate(descriptors, "rules/v1/rules.proto", parameters)
+    parameters = [f"include={name}", "emit=openapi", "openapi=openapi.json", f"openapi_title={name}"]
+    response = generate(descriptors, f"{name}/v1/{name}.proto", parameters)
     assert not response.error, response.error
-    return Generated(json.loads(response.file[0].content), descriptors.to_registry())
+    document = json.loads(response.file[0].content)
+    return Generated(document, descriptors.to_registry(), descriptors.to_binary())
 
 
 @functools.cache
@@ -67,11 +80,12 @@ def documents() -> Mapping[str, Any]:
         "shelf": json.loads((ROOT / "tests" / "codegen" / "golden_web" / "openapi.json").read_bytes()),
         "gallery": gallery().document,
         "rules": rules().document,
+        "kinds": kinds().document,
         "depot": _foreign(),
     }
 
 
-NAMES: Final = ("ours", "shelf", "gallery", "rules", "depot")
+NAMES: Final = ("ours", "shelf", "gallery", "rules", "kinds", "depot")
 
 
 def _foreign() -> Any:
