@@ -46,6 +46,7 @@ SCALAR_MESSAGES: Final = frozenset(
 _OPAQUE: Final = frozenset(
     {"google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue", "google.protobuf.Any"}
 )
+_RAW: Final = "google.api.HttpBody"
 _TOKEN: Final = re.compile(r"\*|[A-Za-z0-9!#$%&'*+\-.^_`|~]+")  # RFC 9110 section 5.6.2
 _ADDITIONAL: Final = 11
 _BODY: Final = 7
@@ -237,6 +238,8 @@ def _query(here: _Rule, variables: tuple[Variable, ...]) -> tuple[QueryParameter
 
 def _cannot_be_asked(here: _Rule, field: DescField) -> str:
     """Why no query can do for a field that neither path nor body has; empty if one can, or need not."""
+    if field.parent.type_name == _RAW:
+        return ""  # its extensions are for bodies
     if _is_repeated_message(field):
         return "a repeated message, which cannot stand in"
     if isinstance(field.value, DescFieldValueMap) and here.scope.vocabulary.required(field):
