@@ -27,7 +27,6 @@ test: .venv/dev.stamp .protos/stamp ## Install what tests need and run them (ARG
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m "not long" $(ARGS)
 
 test-long: .venv/dev.stamp .protos/stamp .npm/stamp ## Run the tests that take long: against real peers and large foreign schemas
-	@deploy/test-services.sh
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m long $(ARGS)
 
 check: check-style check-types check-imports check-schema check-breaking check-generated check-packages ## Everything that needs no running system: style, types, imports, schema, generated files
@@ -116,6 +115,7 @@ clean: ## Remove what was installed and built; data/ stays
 	@touch $@
 
 .npm/stamp: requirements/npm/package.json requirements/npm/package-lock.json
+	@deploy/test-services.sh long
 	@command -v npm >/dev/null || { echo "npm is missing; on Debian: apt install npm."; exit 1; }
 	@echo "Installing what tests compare with (requirements/npm) into .npm"
 	@mkdir -p .npm && cp $^ .npm

@@ -1,9 +1,11 @@
 #!/bin/sh
 # Installs what tests need from Debian: Chromium for the page, Debian's own Redis beside the embedded one,
-# MariaDB beside SQLite, and tmux for the client in a terminal.
+# MariaDB beside SQLite, and tmux for the client in a terminal; with the argument `long`, npm for what the tests
+# that take long compare with.
 # Needs root or sudo without a password; says what it could not install. With CI set that is a failure.
 # No service is started: tests start their own servers.
 set -u
+tests=${1:-}
 
 # Programs, and what is skipped without them.
 missing() {
@@ -12,6 +14,7 @@ missing() {
 	# Debian keeps the server where only root's PATH leads.
 	PATH="$PATH:/usr/sbin" command -v mariadbd >/dev/null 2>&1 || echo mariadb-server
 	command -v tmux >/dev/null 2>&1 || echo tmux
+	[ "$tests" != long ] || command -v npm >/dev/null 2>&1 || echo npm
 }
 
 skipped() {
@@ -20,6 +23,7 @@ skipped() {
 	redis-server) echo "  redis-server: tests against Debian's own Redis are skipped (the embedded one is tested)" ;;
 	mariadb-server) echo "  mariadb-server: tests on MariaDB are skipped (the same are done on SQLite)" ;;
 	tmux) echo "  tmux: tests of the client in a real terminal are skipped" ;;
+	npm) echo "  npm: tests against large foreign schemas and the conformance runner cannot run" ;;
 	esac
 }
 
