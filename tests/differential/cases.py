@@ -76,10 +76,12 @@ class Maker:
         target = self.target(route, tags)
         more: dict[str, Any] = {}
         body = self.body(route, tags, more)
+        switched = self.random.random() < 0.25
+        if switched and route.method.server_streaming:
+            more["accept"] = "application/x-ndjson"
         made = self.case(route, target, body, *tags, *_features(route), **more)
-        made.valid = True
-        made.switched = self.random.random() < 0.25
-        if made.switched:
+        made.valid, made.switched = True, switched
+        if switched:
             made.tags.add("output: schema's names and zeros")
         return made
 
