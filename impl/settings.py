@@ -9,7 +9,7 @@ import errno
 import os
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -62,6 +62,11 @@ class Settings(BaseSettings):
     public_connect_url: str = Field(
         default="", description="Address of the socket given to clients; empty means the instance's own."
     )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Origins whose pages may call the gateway, comma-separated: `https://app.example.org`;"
+        " `*` means any.",
+    )
     access_token_seconds: float = Field(
         default=900.0, gt=0, le=_YEAR, allow_inf_nan=False, description="Life of an access token."
     )
@@ -92,7 +97,7 @@ class Settings(BaseSettings):
         default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least level logged."
     )
 
-    @field_validator("etcd_endpoints", mode="before")
+    @field_validator("etcd_endpoints", "cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if not isinstance(value, str):
@@ -106,6 +111,15 @@ class Settings(BaseSettings):
             host, _, port = endpoint.rpartition(":")
             if not host or "/" in host or not port.isdigit() or not 0 < int(port) <= _MAX_PORT:
                 raise ValueError(f"{endpoint!r} is not host:port")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(origin)
+            if origin != "*" and (parts.scheme not in {"http", "https"} or _origin(parts) != origin):
+                raise ValueError(f"{origin!r} is neither * nor an origin such as https://app.example.org")
         return value
 
     @field_validator("redis_url")
@@ -213,6 +227,13 @@ def broken_settings(error: ValidationError) -> str:
         f"{variable(str(problem['loc'][0]))}: {problem['msg'].removeprefix('Value error, ')}"
         for problem in error.errors(include_url=False, include_context=False, include_input=False)
     )
+
+
+def _origin(parts: SplitResult) -> str:
+    """What browsers send: no path, lower case, and no port that the scheme has anyway."""
+    port = "" if parts.port in {None, 80 if parts.scheme == "http" else 443} else f":{parts.port}"
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
 def _url(value: str, schemes: tuple[str, ...]) -> str:

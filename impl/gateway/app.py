@@ -69,7 +69,7 @@ async def run(settings: Settings, ready: Callable[[], None], stop: asyncio.Event
         users = UserTokens(settings.user_key(), settings.access_token_seconds)
         pipeline = Pipeline(Authenticator(users, None), max_request_bytes=MAX_REQUEST_BYTES)
         dispatch = Dispatch(ROUTES, registry=registry(), pipeline=pipeline, channel=channel, settings=HTTP)
-        app = site(dispatch, Readiness(logic, channel))
+        app = site(dispatch, Readiness(logic, channel), settings.cors_origins)
         mount_connect(app, SERVICES, registry=registry(), pipeline=pipeline, channel=channel, settings=HTTP)
         edge = serve_grpc_edge(
             _address(settings.host, settings.gateway_grpc_port),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from fastapi.telemetry import TelemetryConfig
 from idiom.v1 import reason_errors as reasons
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
@@ -55,6 +56,9 @@ DOCS_HEADERS = {
     "referrer-policy": "no-referrer",
 }
 
+PREFLIGHT_SECONDS = 7200
+"""How long browsers remember who may call; Chromium remembers no longer."""
+
 # Its spans know nothing of the routes served here, and asking whether they are wanted costs 5 µs a request.
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 
@@ -75,12 +79,13 @@ class _Files(StaticFiles):
         return await super().get_response(path, scope)
 
 
-def site(dispatch: Dispatch, readiness: Readiness) -> FastAPI:
+def site(dispatch: Dispatch, readiness: Readiness, origins: Sequence[str] = ()) -> FastAPI:
     """The app.
 
     Args:
         dispatch: serves the generated routes.
         readiness: answers `/readyz`.
+        origins: whose pages may call from elsewhere; `*` means all.
     """
     app = FastAPI(
         title="Idiom", docs_url=None, redoc_url=None, redirect_slashes=False, telemetry=_NO_TELEMETRY
@@ -89,6 +94,7 @@ def site(dispatch: Dispatch, readiness: Readiness) -> FastAPI:
     _add_health(app, readiness)
     _add_documents(app)
     _add_page(app)
+    _allow_origins(app, origins)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(Exception, _failed)
     return app
@@ -100,12 +106,30 @@ def openapi_document() -> Mapping[str, Any]:
     return document
 
 
+def _allow_origins(app: FastAPI, origins: Sequence[str]) -> None:
+    """Lets pages of these origins call (Fetch, section 3.2). Tokens come in a header, never in cookies."""
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"],
+            allow_headers=["*"],
+            expose_headers=["*"],
+            max_age=PREFLIGHT_SECONDS,
+        )
+
+
 def _add_health(app: FastAPI, readiness: Readiness) -> None:
     @app.get("/healthz", tags=["health"], summary="Whether the process is alive")
     async def healthz() -> JSONResponse:
         return JSONResponse({"status": "ok"}, headers=REVALIDATE)
 
-    @app.get("/readyz", tags=["health"], summary="Whether requests can be answered now")
+    @app.get(
+        "/readyz",
+        tags=["health"],
+        summary="Whether requests can be answered now",
+        responses={503: {"description": "They cannot; it says why."}},
+    )
     async def readyz() -> JSONResponse:
         why = await readiness.reasons()
         status = HTTPStatus.SERVICE_UNAVAILABLE if why else HTTPStatus.OK
