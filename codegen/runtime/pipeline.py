@@ -62,6 +62,7 @@ class Pipeline:
         timeout: float | None = None,
         size: int = 0,
         identity: Identity | None = None,
+        name: str = "",
     ) -> Context:
         """Lets a call in, or refuses it.
 
@@ -72,6 +73,7 @@ class Pipeline:
             timeout: seconds the caller gives; at most the policy's deadline counts.
             size: bytes of the request in its binary form, as far as known.
             identity: who calls, where the wire knows already; otherwise read from the metadata.
+            name: of the request, where the wire has asked `request_id` already.
 
         Raises:
             Error: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, FORBIDDEN, TOO_LARGE, DEADLINE_EXCEEDED.
@@ -83,7 +85,7 @@ class Pipeline:
             identity=caller,
             deadline=time.monotonic() + self._seconds(method, timeout),
             metadata=metadata,
-            request_id=request_id(metadata),
+            request_id=name or request_id(metadata),
         )
 
     async def call(
@@ -102,7 +104,7 @@ class Pipeline:
         except Error:
             raise
         except TimeoutError:
-            raise _late(method) from None
+            raise late(method) from None
         except Exception:  # noqa: BLE001 - the outermost frame of a call: no defect crosses a border as it is
             raise internal(method.full_name, context.request_id) from None
 
@@ -134,7 +136,7 @@ class Pipeline:
         if timeout is None:
             return longest
         if timeout <= 0:
-            raise _late(method)
+            raise late(method)
         return min(timeout, longest)
 
 
@@ -172,5 +174,6 @@ def _allowed(method: Method, identity: Identity | None) -> Identity | None:
     return identity
 
 
-def _late(method: Method) -> Error:
+def late(method: Method) -> Error:
+    """The refusal of a call whose deadline has passed."""
     return Error(reasons.DEADLINE_EXCEEDED, f"{method.full_name} took too long")

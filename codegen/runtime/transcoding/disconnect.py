@@ -1,4 +1,4 @@
-"""A client that goes away cancels its call."""
+"""A call ends when its time is up, and when its client goes away."""
 
 from __future__ import annotations
 
@@ -9,56 +9,130 @@ from typing import Self
 from starlette.types import Receive
 
 GRACE = 0.05
-"""Seconds a call runs before anybody listens whether its client is still there; most are done by then."""
+"""Seconds a call runs at least, and twice as long at most, before anybody listens whether its client is still
+there; most are done by then."""
 
 
 class ClientGoneError(Exception):
     """The client went away, or has all it asked for; nobody reads more of a response."""
 
 
-class CancelledWithClient:
-    """Cancels the body of its `async with` when the client goes away, which then raises ClientGoneError.
+class Rounds:
+    """Looks after the watches of one event loop: those that have lasted a while get timers of their own.
 
-    Args:
-        receive: of a request.
-        read_all: set once the request's body has been read, for nobody else may receive from then on.
+    A timer for each call, set and cancelled again, costs more than finding a route.
     """
 
-    def __init__(self, receive: Receive, read_all: asyncio.Event) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._turns = False
+        self._young: set[Watch] = set()
+        self._old: set[Watch] = set()
+
+    def add(self, watch: Watch) -> set[Watch]:
+        """Takes a watch; from the set in which it then is, its end removes it."""
+        if not self._turns:
+            self._turns = True
+            self.loop.call_later(GRACE, self._turn)
+        self._young.add(watch)
+        return self._young
+
+    def _turn(self) -> None:
+        lasting, self._old, self._young = self._old, self._young, set()
+        for watch in lasting:
+            watch.lasts()
+        self._turns = bool(self._old)
+        if self._turns:
+            self.loop.call_later(GRACE, self._turn)
+
+
+class Watch:
+    """Cancels the body of its `async with` when the client goes away or time is up.
+
+    Args:
+        rounds: of the running loop.
+        receive: of a request.
+        seconds: from now; None means no deadline.
+        body_read: whether the request's body has been read, for nobody else may receive from then on.
+    """
+
+    __slots__ = (
+        *("_begun", "_body_read", "_cancelling", "_expired", "_gone", "_lasts", "_receive", "_round"),
+        *("_rounds", "_seconds", "_task", "_timer", "_watcher"),
+    )
+
+    def __init__(self, rounds: Rounds, receive: Receive, seconds: float | None, *, body_read: bool) -> None:
+        self._rounds = rounds
         self._receive = receive
-        self._read_all = read_all
+        self._seconds = seconds
+        self._body_read = body_read
+        self._lasts = self._gone = self._expired = False
+        self._timer: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
-        self._gone = False
+
+    def body_read(self) -> None:
+        """Says that the request's body has been read."""
+        self._body_read = True
+        if self._lasts:
+            self._listen()
+
+    def lasts(self) -> None:
+        """Listens to the client, as soon as its request has come, and sets a timer for the deadline."""
+        self._lasts = True
+        if self._seconds is not None and self._timer is None:
+            left = self._begun + self._seconds - self._rounds.loop.time()
+            self._timer = self._rounds.loop.call_later(max(0.0, left), self._expire)
+        if self._body_read:
+            self._listen()
 
     async def __aenter__(self) -> Self:
-        """Listens after a while."""
-        loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task(loop)
-        self._timer = loop.call_later(GRACE, self._start)
+        """Starts the clock."""
+        loop = self._rounds.loop
+        self._task = task = asyncio.current_task(loop)
+        self._cancelling = task.cancelling() if task is not None else 0
+        self._begun = loop.time()
+        self._round = self._rounds.add(self)
+        if self._seconds is not None and self._seconds <= 2 * GRACE:
+            self._timer = loop.call_later(self._seconds, self._expire)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Stops listening.
+        """Stops the clock.
 
         Raises:
             ClientGoneError: the client went away.
+            TimeoutError: time is up.
         """
-        self._timer.cancel()
+        self._round.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
         if self._watcher is not None:
             self._watcher.cancel()
             await asyncio.wait([self._watcher])
-        if self._gone and self._task is not None and self._task.uncancel() == 0:
-            raise ClientGoneError from None
+        if self._task is not None and (self._gone or self._expired):
+            others = self._task.uncancel() > self._cancelling
+            if not others and self._gone:
+                raise ClientGoneError from None
+            if not others and kind is asyncio.CancelledError:
+                raise TimeoutError from error
 
-    def _start(self) -> None:
-        self._watcher = asyncio.get_running_loop().create_task(self._watch())
+    def _listen(self) -> None:
+        self._watcher = self._rounds.loop.create_task(self._watch())
+
+    def _expire(self) -> None:
+        if not self._gone:
+            self._expired = True
+            self._cancel()
 
     async def _watch(self) -> None:
-        await self._read_all.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._gone = True
+        if not self._expired:
+            self._gone = True
+            self._cancel()
+
+    def _cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()

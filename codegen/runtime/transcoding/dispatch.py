@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import time
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from codegen.runtime.errors import Error
 from codegen.runtime.grpc_client import Channel
 from codegen.runtime.pipeline import REQUEST_ID, Pipeline, internal, request_id
 from codegen.runtime.transcoding.binding import Binding, codec_of
-from codegen.runtime.transcoding.disconnect import ClientGoneError
+from codegen.runtime.transcoding.disconnect import ClientGoneError, Rounds
 from codegen.runtime.transcoding.etag import Tags
 from codegen.runtime.transcoding.exchange import Exchange
 from codegen.runtime.transcoding.http_error import body_of, headers_of, status_of
@@ -82,6 +83,7 @@ class Dispatch(BaseRoute):
         self._channel = channel
         self._settings = settings
         self._headers = Headers(settings.forwarded_headers)
+        self._rounds: Rounds | None = None
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """PARTIAL for a path that has other verbs only, so that another route of the app may serve it."""
@@ -117,7 +119,11 @@ class Dispatch(BaseRoute):
                 response: Response | None = _other_verb(scope["method"], found, name)
             else:
                 exchange = self._admit(scope, receive, send, found, metadata)
-                response = await self._answer(exchange, found.route)
+                served = self._served[id(found.route)]
+                if served.streams:
+                    response = await self._stream(exchange)
+                else:
+                    response = await serve_unary(exchange, self._channel, self._pipeline, served.tags)
         except ClientGoneError:
             return
         except Exception as failure:  # noqa: BLE001 - a request's outermost frame: no defect crosses a border
@@ -133,23 +139,33 @@ class Dispatch(BaseRoute):
     ) -> Exchange:
         served = self._served[id(found.route)]
         timeout = timeout_of(metadata.get("grpc-timeout"), metadata.get("x-request-timeout"))
+        name = metadata[REQUEST_ID]
         wire = Wire.HTTP if scope["type"] == "http" else Wire.SOCKET
-        context = self._pipeline.admit(served.binding.method, metadata, wire=wire, timeout=timeout)
+        context = self._pipeline.admit(served.binding.method, metadata, wire=wire, timeout=timeout, name=name)
         if served.streams:
             context = _lasting(context, timeout)
-        forwarded = self._headers.forwarded(metadata)
+        loop = asyncio.get_running_loop()
+        if self._rounds is None or self._rounds.loop is not loop:
+            self._rounds = Rounds(loop)
         return Exchange(
-            scope, receive, send, served.binding, found.segments, metadata, context, forwarded, self._settings
+            scope,
+            receive,
+            send,
+            served.binding,
+            found.segments,
+            metadata,
+            context,
+            self._headers.forwarded(metadata),
+            self._settings,
+            self._rounds,
         )
 
-    async def _answer(self, exchange: Exchange, route: Route) -> Response | None:
-        """The answer; None if it has been sent."""
-        served = self._served[id(route)]
-        if not served.streams:
-            return await serve_unary(exchange, self._channel, self._pipeline, served.tags)
+    async def _stream(self, exchange: Exchange) -> Response | None:
+        """Serves a stream; a response that has yet to be sent, or None."""
+        method = exchange.binding.method
         if exchange.scope["type"] == "websocket":
             await serve_socket(exchange, self._channel, self._pipeline)
-        elif route.method.client_streaming and route.method.server_streaming:
+        elif method.client_streaming and method.server_streaming:
             return _upgrade(exchange.context.request_id)
         else:
             await serve_stream(exchange, self._channel, self._pipeline)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 from idiom.v1 import reason_errors as reasons
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from codegen.runtime.context import Context
-from codegen.runtime.deadline import Deadline
 from codegen.runtime.errors import Error
 from codegen.runtime.grpc_client import CallOptions
 from codegen.runtime.transcoding.binding import Binding
 from codegen.runtime.transcoding.compression import Encoder, chosen, compressible, decoder, encoder
-from codegen.runtime.transcoding.disconnect import CancelledWithClient, ClientGoneError
+from codegen.runtime.transcoding.disconnect import ClientGoneError, Rounds, Watch
 from codegen.runtime.transcoding.metadata import headers_of_metadata
+from codegen.runtime.transcoding.negotiation import BINARY, JSON, is_binary
 from codegen.runtime.transcoding.settings import HttpSettings
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -25,6 +24,7 @@ OCTETS = "application/octet-stream"
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110 calls it that
 _CONTENT_TYPE = re.compile(rf'{_TOKEN}/{_TOKEN}(?:[ \t]*;[ \t]*(?:{_TOKEN}=(?:{_TOKEN}|"[ !#-\[\]-~]*"))?)*')
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
+_TYPES = {each: (b"content-type", each.encode()) for each in (JSON, BINARY)}
 VARY = (b"vary", b"accept, accept-encoding")
 
 
@@ -41,11 +41,22 @@ class Exchange:
         context: of the call. A stream's has a deadline only if the caller gave one.
         forwarded: headers that go on to the service.
         settings: of the dispatcher.
+        rounds: of the running loop.
     """
 
     __slots__ = (
-        *("_encoder", "binding", "context", "forwarded", "metadata", "read_all", "receive"),
-        *("response_metadata", "scope", "segments", "send", "settings", "started"),
+        *(
+            "_body_read",
+            "_encoder",
+            "_rounds",
+            "_watch",
+            "binding",
+            "context",
+            "forwarded",
+            "has_body",
+            "metadata",
+        ),
+        *("receive", "response_metadata", "scope", "segments", "send", "settings", "started"),
     )
 
     def __init__(  # noqa: PLR0913, PLR0917 - everything that is known of a request, in one place
@@ -59,6 +70,7 @@ class Exchange:
         context: Context,
         forwarded: dict[str, str | bytes],
         settings: HttpSettings,
+        rounds: Rounds,
     ) -> None:
         self.scope = scope
         self.receive = receive
@@ -69,11 +81,14 @@ class Exchange:
         self.context = context
         self.forwarded = forwarded
         self.settings = settings
+        self._rounds = rounds
         self.response_metadata: dict[str, str | bytes] | None = {} if settings.exposed_metadata else None
         self.started = False
         """Whether the answer has begun: an Error can no longer become an ordinary refusal."""
-        self.read_all = asyncio.Event()
-        """Set once the request's body has been read to its end."""
+        self.has_body = _has_body(scope, metadata)
+        """Whether a body is announced; its length may still turn out to be 0."""
+        self._body_read = not self.has_body
+        self._watch: Watch | None = None
         self._encoder: Encoder | None = None
 
     @property
@@ -82,14 +97,15 @@ class Exchange:
         query: bytes = self.scope["query_string"]
         return query
 
-    @property
-    def has_body(self) -> bool:
-        """Whether a body is announced; its length may still turn out to be 0."""
-        length = self.metadata.get("content-length")
-        if length is not None:
-            return length != "0" or "transfer-encoding" in self.metadata
-        # From HTTP/2 on, a body needs no header to announce it.
-        return "transfer-encoding" in self.metadata or self.scope.get("http_version", "1.1") >= "2"
+    def binary_body(self) -> bool:
+        """Whether the body is in binary form rather than JSON.
+
+        Raises:
+            Error: UNSUPPORTED_MEDIA_TYPE.
+        """
+        if not self.has_body or not self.binding.takes_body:
+            return False
+        return is_binary(self.metadata.get("content-type"))
 
     def options(self) -> CallOptions:
         """How to call the service; what it says beside its answer becomes headers of `start`."""
@@ -101,13 +117,18 @@ class Exchange:
             response_metadata=self.response_metadata,
         )
 
-    def while_client_stays(self) -> CancelledWithClient:
+    def while_client_stays(self, seconds: float | None = None) -> Watch:
         """`async with exchange.while_client_stays(): …` is cancelled when the client goes away.
 
         ClientGoneError leaves the block then, and may leave `serve_stream` too: nothing is sent. It listens
-        only after the request's body has been read, by `read` or `parts`, to its end.
+        only after the request's body has been read to its end by `read` or `parts`, which notice themselves
+        before.
+
+        Args:
+            seconds: after which TimeoutError leaves the block; None means never.
         """
-        return CancelledWithClient(self.receive, self.read_all)
+        self._watch = Watch(self._rounds, self.receive, seconds, body_read=self._body_read)
+        return self._watch
 
     async def read(self, limit: int) -> bytes:
         """The whole body, decompressed.
@@ -116,23 +137,24 @@ class Exchange:
             limit: most bytes, before decompression and after it.
 
         Raises:
-            Error: TOO_LARGE, MALFORMED_BODY, UNSUPPORTED_MEDIA_TYPE or DEADLINE_EXCEEDED.
+            Error: TOO_LARGE, MALFORMED_BODY or UNSUPPORTED_MEDIA_TYPE.
             ClientGoneError: the client went away.
         """
         length = self.metadata.get("content-length", "")
-        if length.isdecimal() and int(length) > limit:
-            raise _too_large(limit)
+        if length.isdecimal():
+            _check(int(length), limit)
         chunks: list[bytes] = []
         size = 0
-        try:
-            with Deadline(self.context.remaining):
-                async for part in self.parts(limit):
-                    size += len(part)
-                    if size > limit:
-                        raise _too_large(limit)
-                    chunks.append(part)
-        except TimeoutError:
-            raise Error(reasons.DEADLINE_EXCEEDED, "the body did not arrive in time") from None
+        if "content-encoding" in self.metadata:
+            async for part in self.parts(limit):
+                chunks.append(part)
+                size += len(part)
+                _check(size, limit)
+        else:
+            while not self._body_read:
+                chunks.append(self._noted(await self.receive()))
+                size += len(chunks[-1])
+                _check(size, limit)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def parts(self, limit: int = 0) -> AsyncIterator[bytes]:
@@ -146,21 +168,28 @@ class Exchange:
             ClientGoneError: the client went away.
         """
         decode = decoder(self.metadata.get("content-encoding")) if self.has_body else None
-        size, more = 0, self.has_body
-        while more:
-            event = await self.receive()
-            if event["type"] == "http.disconnect":
-                raise ClientGoneError
-            data, more = event.get("body", b""), event.get("more_body", False)
+        size = 0
+        while not self._body_read:
+            data = self._noted(await self.receive())
             size += len(data)
-            if limit and size > limit:
-                raise _too_large(limit)
+            if limit:
+                _check(size, limit)
             for part in (data,) if decode is None else decode.decode(data):
                 if part:
                     yield part
         if decode is not None and size:
             decode.finish()
-        self.read_all.set()
+
+    def _noted(self, event: Message) -> bytes:
+        """What an event brings of the body."""
+        if event["type"] == "http.disconnect":
+            raise ClientGoneError
+        if not event.get("more_body"):
+            self._body_read = True
+            if self._watch is not None:
+                self._watch.body_read()
+        data: bytes = event.get("body", b"")
+        return data
 
     async def start(self, content_type: str, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
         """Begins an answer in parts, with status 200; compressed part by part where the client likes that.
@@ -200,7 +229,7 @@ class Exchange:
     def answer_headers(self, content_type: str) -> RawHeaders:
         """What every answer but a refusal has, and what the service says as far as it is exposed."""
         headers = [
-            (b"content-type", content_type.encode()),
+            _TYPES.get(content_type) or (b"content-type", content_type.encode()),
             VARY,
             (b"x-request-id", self.context.request_id.encode()),
             _NOSNIFF,
@@ -210,10 +239,19 @@ class Exchange:
         return headers
 
 
+def _has_body(scope: Scope, metadata: Mapping[str, str]) -> bool:
+    length = metadata.get("content-length")
+    if length is not None:
+        return length != "0" or "transfer-encoding" in metadata
+    # From HTTP/2 on, a body needs no header to announce it.
+    return "transfer-encoding" in metadata or scope.get("http_version", "1.1") >= "2"
+
+
 def safe_type(content_type: str) -> str:
     """A content type that a service gives, or that of mere bytes if it is none (RFC 9110, section 8.3.1)."""
     return content_type if _CONTENT_TYPE.fullmatch(content_type) else OCTETS
 
 
-def _too_large(limit: int) -> Error:
-    return Error(reasons.TOO_LARGE, f"the body is larger than {limit} bytes")
+def _check(size: int, limit: int) -> None:
+    if size > limit:
+        raise Error(reasons.TOO_LARGE, f"the body is larger than {limit} bytes")

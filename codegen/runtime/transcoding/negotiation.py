@@ -71,6 +71,8 @@ def timeout_of(grpc_timeout: str | None, request_timeout: str | None) -> float |
     Raises:
         Error: INVALID_FIELD.
     """
+    if grpc_timeout is None and request_timeout is None:
+        return None
     given = []
     if grpc_timeout is not None:
         match = _GRPC_TIMEOUT.fullmatch(grpc_timeout.strip())

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 from protobuf import Message
 
-from codegen.runtime.context import Context
 from codegen.runtime.grpc_client import Channel
-from codegen.runtime.pipeline import Pipeline
+from codegen.runtime.pipeline import Pipeline, late
 from codegen.runtime.transcoding.compression import chosen, compressible, encoded
 from codegen.runtime.transcoding.etag import Tags, check_match, header_of, is_current
 from codegen.runtime.transcoding.exchange import Exchange, RawHeaders, safe_type
-from codegen.runtime.transcoding.negotiation import BINARY, JSON, binary_name, is_binary, wants_binary
+from codegen.runtime.transcoding.negotiation import BINARY, JSON, binary_name, wants_binary
+from codegen.runtime.validation import validate
 
 JSON_SIZE_FACTOR = 6
 """Most bytes of JSON for one byte of its binary form: `\\u0001`."""
@@ -49,50 +49,55 @@ async def serve_unary(
     """
     binding = exchange.binding
     accept = exchange.metadata.get("accept")
-    binary = not binding.answers_http_body and wants_binary(accept)
-    request = await _request(exchange, pipeline)
-    if tags is not None and "if-match" in exchange.metadata:
-        tags.fill(request, exchange.metadata["if-match"])
-    data = await _call(exchange, channel, pipeline, request)
+    binary = accept is not None and not binding.answers_http_body and wants_binary(accept)
+    data = await _called(exchange, channel, pipeline, tags)
     body, content_type = binding.encode(data, binary=binary)
     if binary and content_type == BINARY:
         content_type = binary_name(accept)
     elif binding.answers_http_body:
         content_type = safe_type(content_type)
+    if tags is None and (
+        "accept-encoding" not in exchange.metadata or len(body) < exchange.settings.compressed_from
+    ):
+        return Response(200, exchange.answer_headers(content_type), body)
     return await _response(exchange, body, content_type, tags.version(data) if tags is not None else "")
 
 
-async def _request(exchange: Exchange, pipeline: Pipeline) -> Message[Any]:
-    binding, content_type = exchange.binding, exchange.metadata.get("content-type")
-    limit = pipeline.limit(binding.method)
+async def _called(exchange: Exchange, channel: Channel, pipeline: Pipeline, tags: Tags | None) -> bytes:
+    """The service's answer. Reading the request and the call have one deadline and one client."""
+    binding = exchange.binding
+    try:
+        async with exchange.while_client_stays(exchange.context.remaining):
+            body = await exchange.read(_limit(exchange, pipeline)) if exchange.has_body else b""
+            request = _request(exchange, body)
+            if tags is not None and "if-match" in exchange.metadata:
+                tags.fill(request, exchange.metadata["if-match"])
+            payload = binding.request.to_binary(request)
+            pipeline.check_size(binding.method, len(payload))
+            validate(request)
+            return await channel.unary_bytes(binding.method, payload, exchange.options())
+    except TimeoutError:
+        raise late(binding.method) from None
+
+
+def _limit(exchange: Exchange, pipeline: Pipeline) -> int:
+    limit = pipeline.limit(exchange.binding.method)
+    if exchange.binding.takes_http_body or exchange.binary_body():
+        return limit
+    return json_limit(pipeline, limit)
+
+
+def _request(exchange: Exchange, body: bytes) -> Message[Any]:
+    binding = exchange.binding
     if binding.takes_http_body:
-        content = await exchange.read(limit)
-        return binding.decode_raw(exchange.segments, exchange.query, content, content_type)
-    if not exchange.has_body:
-        exchange.read_all.set()
-        return binding.decode(exchange.segments, exchange.query, b"", binary=False)
-    binary = binding.takes_body and is_binary(content_type)
-    if not binary:
-        limit = json_limit(pipeline, limit)
-    body = await exchange.read(limit)
-    return binding.decode(exchange.segments, exchange.query, body, binary=binary)
+        content_type = exchange.metadata.get("content-type")
+        return binding.decode_raw(exchange.segments, exchange.query, body, content_type)
+    return binding.decode(exchange.segments, exchange.query, body, binary=exchange.binary_body())
 
 
 def json_limit(pipeline: Pipeline, limit: int) -> int:
     """Most bytes of JSON to read: what is too large in binary form may still be found so after decoding."""
     return min(limit * JSON_SIZE_FACTOR, max(limit, pipeline.max_request_bytes))
-
-
-async def _call(exchange: Exchange, channel: Channel, pipeline: Pipeline, request: Message[Any]) -> bytes:
-    method = exchange.binding.method
-    payload = exchange.binding.request.to_binary(request)
-    pipeline.check_size(method, len(payload))
-
-    async def invoke(_request: Message[Any], _context: Context) -> bytes:
-        return await channel.unary_bytes(method, payload, exchange.options())
-
-    async with exchange.while_client_stays():
-        return await pipeline.call(method, request, exchange.context, invoke)
 
 
 async def _response(exchange: Exchange, body: bytes, content_type: str, version: str) -> Response:
