@@ -48,7 +48,7 @@ OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.http2.max_ping_strikes", 2),
 )
-"""A stranger's connection has at most 100 calls, pings every ten seconds, and ends after five idle minutes."""
+"""A connection from outside has 100 calls at most, pings every ten seconds, ends after five idle minutes."""
 
 
 @contextlib.asynccontextmanager
