@@ -31,7 +31,7 @@ def mount(app: FastAPI, dispatch: Dispatch, openapi: Mapping[str, Any]) -> None:
 
 
 def _put_before(app: FastAPI, dispatch: Dispatch) -> None:
-    """Puts the dispatcher behind the app's own middleware, and before all that FastAPI puts around its routes.
+    """Puts the dispatcher behind the middleware of the app, and before what FastAPI puts around its routes.
 
     The latter is there for what routes raise, and for dependencies; a dispatcher has neither, and would spend
     a third of its time in it.
@@ -65,6 +65,7 @@ class _Before:
 def _merged(own: Mapping[str, Any], generated: Mapping[str, Any]) -> dict[str, Any]:
     """The app's document with what was generated; where both say something, the app does."""
     merged = {**generated, **own}
+    merged["info"] = {**generated.get("info", {}), **own.get("info", {})}
     for part in ("paths", "tags", "components"):
         ours, theirs = own.get(part), generated.get(part)
         if ours and theirs:
