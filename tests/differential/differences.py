@@ -76,7 +76,7 @@ def escaped_literal(case: Case, ours: Outcome, theirs: Outcome) -> bool:
     Envoy: path_matcher_node.cc, `LookupPath`, over segments that are not decoded.
     """
     path = _path(case)
-    plain = [unquote_to_bytes(part).decode() for part in path.split("/")]
+    plain = [unquote_to_bytes(part).decode(errors="replace") for part in path.split("/")]
     literals = {each for route in generated().routes for each in route.segments}
     hidden = any("%" in raw and text in literals for raw, text in zip(path.split("/"), plain, strict=True))
     return hidden and ours.status == 200 and theirs.status in (200, 404)
@@ -145,10 +145,12 @@ def not_protojson(case: Case, ours: Outcome, theirs: Outcome) -> bool:
     trailing commas, single values for lists. `ignore_unknown_fields` is the library's and always on
     (json_request_translator.cc). https://protobuf.dev/programming-guides/json/
     """
-    if case.route is None or case.route.body != "*" or not _refused(ours) or not theirs.method:
+    if case.route is None or not case.route.body or not _refused(ours) or not theirs.method:
         return False
+    body = case.request.body or b""
+    whole = body if case.route.body == "*" else b'{"%s":%s}' % (case.route.body.encode(), body)
     try:
-        json_format.Parse(case.request.body or b"", case.route.method.request())
+        json_format.Parse(whole, case.route.method.request())
     except json_format.ParseError:
         return True
     return False

@@ -56,7 +56,9 @@ def precedence(maker: Maker) -> Case:
 @row(ROWS)
 def colon_in_a_segment(maker: Maker) -> Case:
     path = maker.random.choice(["/v1/texts/a:b", "/v1/texts/:", "/v1/texts/a:b:c", "/v1/two/a:open/b"])
-    path = maker.random.choice([path, "/v1/users/a%3Aban", "/v1/users/a:b:ban", "/v1/texts/a%3alookup"])
+    path = maker.random.choice(
+        [path, "/v1/users/a%3Aban", "/v1/users/a:b:ban", "/v1/texts/a%3alookup", "/v1/users/me:"]
+    )
     return Case(None, Request("GET", path))
 
 

@@ -84,7 +84,7 @@ class Matcher:
             raw if "%" not in path and path.isascii() else [_decoded_or_raw(segment) for segment in raw]
         )
         head, colon, custom = raw[-1].rpartition(":")
-        if colon and self._has_custom_verbs:
+        if colon and custom and self._has_custom_verbs:
             stem = [*segments[:-1], _decoded_or_raw(head)]
             ends = list(_ends(self._root, stem, 0))
             if any(_is_custom(end) for end in ends):

@@ -102,6 +102,14 @@ def test_a_colon_is_data_where_nobody_has_custom_verbs(method: Method) -> None:
     assert matcher.find("GET", "/b/b:c") is None
 
 
+def test_nothing_behind_a_colon_is_no_verb(method: Method) -> None:
+    matcher = Matcher([_route(method, "/a/b"), _route(method, "/a/{text}"), _route(method, "/a/{text}:x")])
+    found = matcher.find("GET", "/a/b:")
+    assert found is not None
+    assert found.route is not None
+    assert (found.route.template, found.segments) == ("/a/{text}", ["a", "b:"])
+
+
 def test_finding_takes_no_longer_among_many_routes(method: Method) -> None:
     def seconds(count: int) -> float:
         routes = [_route(method, f"/v1/r{number}/{{text}}/parts/*") for number in range(count)]
