@@ -26,14 +26,12 @@ PARAMETERS: Final[Node] = {
         "in": "header",
         "description": "The `ETag` of what is to be changed as last seen, or `*`. If it has changed: 412.",
         "schema": {"type": "string", "pattern": r'^(?:\*|(?:W/)?"[!#-~]*")$'},
-        "example": '"1"',
     },
     "If-None-Match": {
         "name": "If-None-Match",
         "in": "header",
         "description": "An `ETag` of an earlier answer. If nothing has changed since: 304.",
         "schema": {"type": "string"},
-        "example": '"1"',
     },
     "Last-Event-ID": {
         "name": "Last-Event-ID",
@@ -52,7 +50,6 @@ PARAMETERS: Final[Node] = {
         "in": "header",
         "description": "Seconds that the call may take; the operation's own deadline holds too.",
         "schema": {"type": "string", "pattern": r"^[0-9]{1,9}(?:\.[0-9]{1,9})?$"},
-        "example": "2.5",
     },
 }
 """`components.parameters`: headers of requests."""

@@ -21,7 +21,7 @@ with warnings.catch_warnings():
 
 DOCUMENT: dict[str, Any] = {
     "openapi": "3.1.0",
-    "info": {"title": "generated", "version": "1"},
+    "info": {"title": "generated", "version": "1", "description": "What holds everywhere."},
     "tags": [{"name": "shelf"}],
     "paths": {"/v1/query": {"get": {"tags": ["shelf"], "responses": {"200": {"description": "ok"}}}}},
     "components": {
@@ -64,6 +64,7 @@ def test_the_document_holds_both(schema: Schema) -> None:
             document = client.get("/openapi.json").json()
             assert set(document["paths"]) == {"/mine", "/later", "/v1/query"}
             assert document["info"]["title"] == "mine"
+            assert document["info"]["description"] == "What holds everywhere."
             assert {"Everything", "HTTPValidationError"} <= set(document["components"]["schemas"])
             assert set(document["components"]["securitySchemes"]) == {"bearer"}
             assert document["tags"] == [{"name": "shelf"}]
