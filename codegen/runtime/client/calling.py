@@ -42,6 +42,15 @@ class AttemptError(Exception):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.error)
         self.failure = failure
+        self.error = failure.error
+
+
+class RequestsError(Exception):
+    """What the caller's own stream of requests raises, so that it counts as nothing else."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 @dataclass(slots=True)
@@ -91,6 +100,7 @@ class Calling:
     ) -> None:
         self.url = _checked(url)
         self.settings = settings
+        self.tls = settings.context()
         self.budget = RetryBudget()
         self.refusals = Refusals(known, registry)
         self._codec = JsonCodec(registry, ignore_unknown_fields=True)
@@ -167,7 +177,7 @@ class Calling:
         except (TimeoutError, httpx.TimeoutException) as failure:
             raise self._timed_out(sending, failure) from failure
         except _UNSENT as failure:
-            raise AttemptError(Failure(self._unreachable(), unsent=True)) from failure
+            raise AttemptError(Failure(self.unreachable(), unsent=True)) from failure
         except httpx.HTTPError as failure:
             raise AttemptError(Failure(lost())) from failure
 
@@ -175,13 +185,14 @@ class Calling:
         left = sending.left()
         if left is None or left > _SHORTEST:
             if isinstance(failure, httpx.ConnectTimeout):
-                return AttemptError(Failure(self._unreachable(), unsent=True))
+                return AttemptError(Failure(self.unreachable(), unsent=True))
             if isinstance(failure, httpx.PoolTimeout):
                 most = self.settings.connections
                 return Error(reasons.OVERLOADED, f"all {most} connections of this client are in use")
         return late()
 
-    def _unreachable(self) -> Error:
+    def unreachable(self) -> Error:
+        """There is no connection."""
         return Error(reasons.DEPENDENCY_UNAVAILABLE, f"{self.url} cannot be reached now")
 
 

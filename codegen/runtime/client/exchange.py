@@ -154,6 +154,15 @@ def is_failure(value: object, *, ambiguous: bool) -> bool:
     return isinstance(first, dict) and str(first.get("@type")).endswith(_ERROR_INFO)
 
 
+def stated_error(status: Any, head: Head, refusals: Refusals) -> Error:
+    """The error of an item that is a failure."""
+    if not is_status(status):
+        return _strange("the answer ends with an error that cannot be read")
+    error = refusals.told(status)
+    error.status, error.request_id = head.status, head.headers.get("x-request-id", "")
+    return error
+
+
 class _Content:
     """A body as it was before it was compressed."""
 
@@ -298,11 +307,7 @@ class _Items:
 
     def _check(self, value: Any) -> None:
         if is_failure(value, ambiguous=self._binding.may_say_error):
-            if not is_status(value["error"]):
-                raise _strange("the answer ends with an error that cannot be read")
-            error = self._refusals.told(value["error"])
-            error.status, error.request_id = self._head.status, self._head.headers.get("x-request-id", "")
-            raise error
+            raise stated_error(value["error"], self._head, self._refusals)
 
 
 def _is_json(head: Head) -> bool:

@@ -15,7 +15,8 @@ import httpx
 from google.protobuf.message import Message
 from protobuf import Registry
 
-from codegen.runtime.client.calling import AttemptError, Calling, Sending, late, needs_token
+from codegen.runtime.client.bidi import talked
+from codegen.runtime.client.calling import AttemptError, Calling, RequestsError, Sending, late, needs_token
 from codegen.runtime.client.channel import HttpOptions, TokenSource
 from codegen.runtime.client.exchange import Answering
 from codegen.runtime.client.retries import Attempts
@@ -26,6 +27,7 @@ from codegen.runtime.client.settings import (
     HttpClientSettings,
     no_cookies,
 )
+from codegen.runtime.client.talk import Talk
 from codegen.runtime.deadline import Deadline
 from codegen.runtime.errors import Reason
 from codegen.runtime.transcoding.route import Route
@@ -65,10 +67,8 @@ class HttpClient:
     ) -> None:
         self._calling = Calling(url, registry, known, settings)
         self._token = token
-        tls = settings.context()
-        self._tls = tls
         self._http = httpx.AsyncClient(
-            transport=transport or _transport(settings, tls),
+            transport=transport or _transport(settings, self._calling.tls),
             timeout=httpx.Timeout(None, connect=settings.connect_seconds, pool=DEFAULT_TIMEOUT),
             cookies=no_cookies(),
             trust_env=False,
@@ -109,7 +109,7 @@ class HttpClient:
             except AttemptError as attempt:
                 pause = None if began else attempts.pause(attempt.failure, _left(sending))
                 if pause is None:
-                    raise attempt.failure.error from attempt.__cause__
+                    raise attempt.error from attempt.__cause__
             else:
                 return
             await asyncio.sleep(pause)
@@ -122,23 +122,21 @@ class HttpClient:
         options: HttpOptions,
     ) -> R:
         """Many requests, one response. An answer that comes early is seen when the next request is sent."""
-        messages, ends = (
-            _iterator(requests),
-            None if options.timeout is None else time.monotonic() + options.timeout,
-        )
+        ends = None if options.timeout is None else time.monotonic() + options.timeout
         try:
             with Deadline(options.timeout):
-                first = await anext(messages, None)
-                sending, item = self._calling.client_stream(route, first, options)
-                sending.ends = ends
-                async with contextlib.aclosing(self._written(sending, item, messages)) as body:
-                    return response.FromString(await self._whole(sending, body))
+                async with contextlib.aclosing(_iterator(requests)) as messages:
+                    first = await anext(messages, None)
+                    sending, item = self._calling.client_stream(route, first, options)
+                    sending.ends = ends
+                    async with contextlib.aclosing(self._written(sending, item, messages)) as body:
+                        return response.FromString(await self._whole(sending, body))
         except TimeoutError:
             raise late() from None
-        except AttemptError as attempt:
-            raise attempt.failure.error from attempt.__cause__
+        except (AttemptError, RequestsError) as failed:
+            raise failed.error from failed.__cause__
 
-    def bidi(
+    async def bidi(
         self,
         route: Route,
         requests: AsyncIterable[Message] | Iterable[Message],
@@ -146,7 +144,13 @@ class HttpClient:
         options: HttpOptions,
     ) -> AsyncGenerator[R, None]:
         """Many requests, many responses, over a WebSocket."""
-        raise NotImplementedError
+        async with contextlib.aclosing(_iterator(requests)) as messages:
+            first = await anext(messages, None) if route.variables else None
+            talk = Talk(self._calling, route, first, options)
+            token = await self._token() if talk.needs_token and self._token else ""
+            async with contextlib.aclosing(talked(talk, token, first, messages)) as responses:
+                async for data in responses:
+                    yield response.FromString(data)
 
     async def _unary(self, sending: Sending) -> bytes:
         attempts = Attempts(sending.binding.route.method, self._calling.budget)
@@ -156,7 +160,7 @@ class HttpClient:
             except AttemptError as attempt:
                 pause = attempts.pause(attempt.failure, _left(sending))
                 if pause is None:
-                    raise attempt.failure.error from attempt.__cause__
+                    raise attempt.error from attempt.__cause__
             await asyncio.sleep(pause)
 
     async def _whole(self, sending: Sending, body: Body) -> bytes:
@@ -195,8 +199,11 @@ class HttpClient:
         if first is None:
             return
         yield first
-        async for request in requests:
-            yield self._calling.later(sending.binding, request)
+        try:
+            async for request in requests:
+                yield self._calling.later(sending.binding, request)
+        except Exception as error:  # noqa: BLE001 - raised as it is where the call was made
+            raise RequestsError(error) from error.__cause__
 
     async def _headers(self, sending: Sending) -> dict[str, str]:
         asked = self._token if needs_token(sending.binding.route) else None
@@ -220,7 +227,7 @@ def _transport(settings: HttpClientSettings, tls: ssl.SSLContext) -> httpx.Async
     )
 
 
-async def _iterator(requests: AsyncIterable[R] | Iterable[R]) -> AsyncIterator[R]:
+async def _iterator(requests: AsyncIterable[R] | Iterable[R]) -> AsyncGenerator[R, None]:
     if isinstance(requests, AsyncIterable):
         async for request in requests:
             yield request

@@ -13,12 +13,14 @@ import httpx
 from google.protobuf.message import Message
 from protobuf import Registry
 
-from codegen.runtime.client.calling import AttemptError, Calling, Sending, needs_token
+from codegen.runtime.client.bidi_sync import talked
+from codegen.runtime.client.calling import AttemptError, Calling, RequestsError, Sending, needs_token
 from codegen.runtime.client.channel import HttpOptions, SyncTokenSource
 from codegen.runtime.client.exchange import Answering
 from codegen.runtime.client.punctual import punctual_transport, until
 from codegen.runtime.client.retries import Attempts
 from codegen.runtime.client.settings import DEFAULT_SETTINGS, DEFAULT_TIMEOUT, HttpClientSettings, no_cookies
+from codegen.runtime.client.talk import Talk
 from codegen.runtime.errors import Reason
 from codegen.runtime.transcoding.route import Route
 
@@ -53,8 +55,7 @@ class HttpSyncClient:
     ) -> None:
         self._calling = Calling(url, registry, known, settings)
         self._token = token
-        self._tls = settings.context()
-        transport = punctual_transport(settings, self._tls)
+        transport = punctual_transport(settings, self._calling.tls)
         self._http = httpx.Client(transport=transport, cookies=no_cookies(), trust_env=False)
 
     def __enter__(self) -> Self:
@@ -77,7 +78,7 @@ class HttpSyncClient:
             except AttemptError as attempt:
                 pause = attempts.pause(attempt.failure, _left(sending))
                 if pause is None:
-                    raise attempt.failure.error from attempt.__cause__
+                    raise attempt.error from attempt.__cause__
             time.sleep(pause)
 
     def server_stream(
@@ -96,7 +97,7 @@ class HttpSyncClient:
             except AttemptError as attempt:
                 pause = None if began else attempts.pause(attempt.failure, _left(sending))
                 if pause is None:
-                    raise attempt.failure.error from attempt.__cause__
+                    raise attempt.error from attempt.__cause__
             else:
                 return
             time.sleep(pause)
@@ -109,8 +110,20 @@ class HttpSyncClient:
         sending, item = self._calling.client_stream(route, next(messages, None), options)
         try:
             return response.FromString(self._whole(sending, self._written(sending, item, messages)))
-        except AttemptError as attempt:
-            raise attempt.failure.error from attempt.__cause__
+        except (AttemptError, RequestsError) as failed:
+            raise failed.error from failed.__cause__
+
+    def bidi(
+        self, route: Route, requests: Iterable[Message], response: type[R], options: HttpOptions
+    ) -> Generator[R, None, None]:
+        """Many requests, many responses, over a WebSocket."""
+        messages = iter(requests)
+        first = next(messages, None) if route.variables else None
+        talk = Talk(self._calling, route, first, options)
+        token = self._token() if talk.needs_token and self._token else ""
+        with contextlib.closing(talked(talk, token, first, messages)) as responses:
+            for data in responses:
+                yield response.FromString(data)
 
     def _whole(self, sending: Sending, body: Body) -> bytes:
         """One attempt whose answer is one message."""
@@ -138,8 +151,11 @@ class HttpSyncClient:
         if first is None:
             return
         yield first
-        for request in requests:
-            yield self._calling.later(sending.binding, request)
+        try:
+            for request in requests:
+                yield self._calling.later(sending.binding, request)
+        except Exception as error:  # noqa: BLE001 - raised as it is where the call was made
+            raise RequestsError(error) from error.__cause__
 
     def _headers(self, sending: Sending) -> dict[str, str]:
         asked = self._token if needs_token(sending.binding.route) else None

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 import orjson
 from google.api.httpbody_pb2 import HttpBody
-from google.protobuf.message import EncodeError, Message
+from google.protobuf.message import DecodeError, EncodeError, Message
 from idiom.v1 import reason_errors as reasons
 from protobuf import DescField, DescFieldValueMap, DescMessage
 
@@ -144,6 +144,19 @@ class ClientBinding:
         except (Error, ValueError):
             name = self._response.description.type_name
             raise Error(reasons.INTERNAL, f"the answer is no {name}") from None
+
+    def check(self, data: bytes) -> bytes:
+        """A response in binary form, if it is one.
+
+        Raises:
+            Error: INTERNAL.
+        """
+        try:
+            self.route.method.response.FromString(data)
+        except DecodeError:
+            name = self._response.description.type_name
+            raise Error(reasons.INTERNAL, f"the answer is no {name}") from None
+        return data
 
     def _json(self, request: Message) -> bytes:
         try:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
+import httpx
 import pytest
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -215,10 +217,114 @@ async def test_what_only_the_first_request_can_say_is_refused_in_others(both: Bo
     assert (lost.value.reason, lost.value.violations[0].field) == (reasons.INVALID_FIELD, "offset")
 
 
-async def test_what_requests_raise_is_raised_by_the_call(both: Both) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError(), TimeoutError(), httpx.ReadError("another's")])
+async def test_what_requests_raise_is_raised_by_the_call(both: Both, error: Exception) -> None:
     def broken() -> Iterable[Any]:
         yield pb("Event", text="one")
-        raise ZeroDivisionError
+        raise error
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(type(error)) as raised:
         await both.one("record", broken())
+    assert raised.value is error
+    with pytest.raises(type(error)) as raised:
+        await both.many("talk", broken())
+    assert raised.value is error
+
+
+async def test_both_sides_talk_at_the_same_time(both: Both) -> None:
+    answers: list[Any] = []
+
+    def events() -> Iterable[Any]:
+        yield pb("Event", id=1, text="lily", painting={"title": "Lilies"})
+        yield pb("Event", id=2, text="twice")
+        yield pb("Event", id=3, text="end")
+
+    answer = Answer()
+    await both.many("talk", events(), HttpOptions(answer=answer), into=answers)
+    assert [(event.id, event.text) for event in answers] == [
+        (1, "ylil"),
+        (2, "eciwt"),
+        (2, "eciwt"),
+        (3, "dne"),
+    ]
+    assert answers[0].painting.title == "Lilies"
+    assert answer.status == 101
+
+
+async def test_an_answer_may_be_waited_for_before_the_next_request(both: Both) -> None:
+    if not both.asynchronous:
+        pytest.skip("threads have another way to wait")
+    answered: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def events() -> AsyncIterator[Any]:
+        for number in range(1, 6):
+            yield pb("Event", id=number, text="x" * number)
+            assert (await answered.get()).id == number
+
+    async for event in both.client.talk(events()):
+        answered.put_nowait(event)
+
+
+async def test_an_error_ends_a_talk_after_what_was_said_before(both: Both) -> None:
+    answers: list[Any] = []
+    events = [pb("Event", id=1, text="a"), pb("Event", text="fail")]
+    error = await refused(both.many("talk", events, into=answers))
+    assert [event.id for event in answers] == [1]
+    assert error.reason == Reason("ABORTED", "gallery", code_pb2.ABORTED)
+
+
+async def test_the_server_may_end_a_talk(both: Both) -> None:
+    def events() -> Iterable[Any]:
+        yield pb("Event", id=1, text="a")
+        yield pb("Event", text="bye")
+
+    assert [event.id for event in await both.many("talk", events())] == [1]
+
+
+async def test_a_talk_needs_a_token_and_says_why_it_is_refused(gallery: Served) -> None:
+    for kind in KINDS:
+        async with client_of(kind, gallery.url) as both:
+            error = await refused(both.many("talk", [pb("Event", text="a")]))
+            assert (error.reason, error.status) == (reasons.TOKEN_MISSING, 401)
+
+
+async def test_who_leaves_a_talk_ends_it(both: Both, gallery: Served) -> None:
+    said = pb("Event", id=1, text="a")
+    if both.asynchronous:
+
+        async def events() -> AsyncIterator[Any]:
+            yield said
+            await asyncio.Event().wait()
+
+        stream = both.client.talk(events())
+        assert (await anext(stream)).id == 1
+        await stream.aclose()
+    else:
+        left = threading.Event()
+
+        def waiting() -> Iterable[Any]:
+            yield said
+            left.wait()
+
+        stream = both.client.talk(waiting())
+        assert (await asyncio.to_thread(next, stream)).id == 1
+        left.set()
+        await asyncio.to_thread(stream.close)
+    await asyncio.wait_for(gallery.gallery.left.wait(), 10)
+
+
+async def test_the_timeout_of_a_talk_is_the_callers(both: Both) -> None:
+    left = threading.Event()
+
+    def waiting() -> Iterable[Any]:
+        yield pb("Event", id=1, text="a")
+        left.wait(5)
+
+    async def silent() -> AsyncIterator[Any]:
+        yield pb("Event", id=1, text="a")
+        await asyncio.Event().wait()
+
+    with pytest.raises(Error) as late:
+        await both.many("talk", silent() if both.asynchronous else waiting(), HttpOptions(timeout=0.5))
+    left.set()
+    assert late.value.reason is reasons.DEADLINE_EXCEEDED
