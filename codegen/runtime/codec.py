@@ -22,6 +22,7 @@ from protobuf import (
 
 from codegen.runtime.errors import Error
 from codegen.runtime.json_diagnosis import CODEC_ERRORS, Diagnosis, check_form, malformed, parsed, repeats
+from codegen.runtime.json_floats import Floats
 from codegen.runtime.json_shape import JsonValue, RefusedError, Shapes, keys_in
 
 MAX_DIAGNOSED_BYTES = 1 << 18
@@ -55,6 +56,7 @@ class JsonCodec:
         self.prints_all = always_print_fields_with_no_presence
         self.ignores_unknown = ignore_unknown_fields
         self.shapes = Shapes(registry)
+        self.floats = Floats(registry, self.name)
         self.diagnosis = Diagnosis(registry, ignore_unknown_fields=ignore_unknown_fields)
         self._types: dict[str, MessageJson] = {}
 
@@ -92,6 +94,8 @@ class JsonCodec:
         Raises:
             ValueError: the message has a value that JSON cannot say, such as a time out of range.
         """
+        if self.floats.within(message.desc()):
+            return orjson.dumps(self.to_json_value(message))
         return message.to_json(
             registry=self.registry,
             always_emit_implicit=self.prints_all,
@@ -100,12 +104,14 @@ class JsonCodec:
 
     def to_json_value(self, message: Message[Any]) -> JsonValue:
         """As `to_json`, before it is text."""
-        return message_to_json_value(
+        value = message_to_json_value(
             message,
             registry=self.registry,
             always_emit_implicit=self.prints_all,
             use_proto_field_name=self.proto_names,
         )
+        description = message.desc()
+        return self.floats.shorten(description, value) if self.floats.within(description) else value
 
     def name(self, field: DescField) -> str:
         """Name of a field in JSON that is written."""
