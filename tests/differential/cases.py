@@ -97,6 +97,9 @@ class Maker:
         if not route.body:
             tags.add("body: none")
             return None
+        if self.random.random() < 0.2:
+            tags.add("body: chunked")
+            more["chunk"] = self.random.choice([1, 7, 1000])
         request = urls.request_of(route)
         content = request if route.body == "*" else request.fields_by_name[route.body].message_type
         if content is not None and content.full_name == HTTP_BODY:
@@ -105,6 +108,7 @@ class Maker:
                 ["text/plain", "image/png", "application/json", "a/b; c=d"]
             )
             return self.random.randbytes(self.random.randint(1, 50))
+        more["content_type"] = self.random.choice(["application/json", "application/json; charset=utf-8", ""])
         return self.json_body(route, request, tags)
 
     def json_body(self, route: Route, request: Descriptor, tags: set[str]) -> bytes:

@@ -49,6 +49,7 @@ NEEDED = (
         "body: list",
         "body: message, map",
         "body: HttpBody",
+        "body: chunked",
     ),
     *("response_body", "response: HttpBody", "output: schema's names and zeros"),
 )

@@ -24,6 +24,8 @@ class Request:
     body: bytes | None = None
     content_type: str = "application/json"
     accept: str = ""
+    chunk: int = 0
+    """Bytes in each chunk of the body; 0 sends its length instead."""
 
 
 @dataclass(slots=True)
@@ -81,7 +83,7 @@ class _Connection:
         self._writer.close()
 
     async def exchange(self, request: Request, headers: Mapping[str, str]) -> Response:
-        self._writer.write(_head(request, headers) + (request.body or b""))
+        self._writer.write(_head(request, headers) + _body(request))
         self.reusable = False
         self._done, self._body, self._headers = False, bytearray(), dict[str, str]()
         parser: Any = httptools.HttpResponseParser(self)
@@ -109,5 +111,15 @@ def _head(request: Request, headers: Mapping[str, str]) -> bytes:
     if request.accept:
         lines.append(f"accept: {request.accept}")
     if request.body is not None:
-        lines += [f"content-type: {request.content_type}", f"content-length: {len(request.body)}"]
+        chunked = "transfer-encoding: chunked"
+        lines.append(chunked if request.chunk else f"content-length: {len(request.body)}")
+        lines += [f"content-type: {request.content_type}"] * bool(request.content_type)
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def _body(request: Request) -> bytes:
+    body = request.body or b""
+    if not request.chunk:
+        return body
+    parts = [body[start : start + request.chunk] for start in range(0, len(body), request.chunk)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in [*parts, b""])
