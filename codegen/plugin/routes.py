@@ -17,13 +17,16 @@ def generate(run: Run) -> Iterator[Output]:
     for file in run.schema.files:
         for service in file.services:
             if any(method.bindings for method in service.methods):
-                routed.append(_module_name(service))
+                routed.append(_module_name(service, routed))
                 yield Output(f"{routed[-1]}.py", _module(file.path, service))
     yield Output("__init__.py", _aggregate(sorted(routed)))
 
 
-def _module_name(service: Service) -> str:
-    return names.snake(service.full_name.replace(".", "_")).replace("__", "_")
+def _module_name(service: Service, taken: list[str]) -> str:
+    """`shop_v1_orders` of `shop.v1.Orders`; with a number where `shop.v1_Orders` is called that already."""
+    name = names.identifier(names.snake(service.full_name.replace(".", "_")).replace("__", "_"))
+    spellings = (name, *(f"{name}_{number}" for number in range(2, len(taken) + 3)))
+    return next(spelling for spelling in spellings if spelling not in taken)
 
 
 def _module(source: str, service: Service) -> str:

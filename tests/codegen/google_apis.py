@@ -14,11 +14,10 @@ import random
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 import yaml
 from protobuf.wkt import FileDescriptorSet
@@ -26,14 +25,13 @@ from protobuf.wkt.google.protobuf.compiler.plugin_pb import CodeGeneratorRequest
 from protobuf.wkt.google.protobuf.descriptor_pb import FileDescriptorProto
 
 from codegen.plugin.main import respond
-from codegen.runtime.transcoding.matcher import Matcher, captured
+from codegen.runtime.transcoding.matcher import Matcher
 from codegen.runtime.transcoding.route import Route
+from tests.codegen.urls import wrong
 
 RULES: Final = Path(__file__).with_name("google_service.yaml")
 SHADOWED: Final = ("google.cloud.bigquery.storage.", "google.cloud.discoveryengine.")
 """Packages in which several methods have the same URL, as Google's own documentation of them has it."""
-
-CHARACTERS: Final = "abcXYZ019-._~ %/+:?#&=@äß漢😀"
 
 
 @dataclass(slots=True)
@@ -167,37 +165,7 @@ def _import_and_route(out: Path, package: str, found: Found) -> None:
     matcher, chance = Matcher(routes), random.Random(package)
     for route in routes:
         found.routes += 1
-        found.wrong += _wrong(matcher, route, chance)
-
-
-def _wrong(matcher: Matcher, route: Route, chance: random.Random) -> Iterator[str]:
-    """Whether a URL of the route with random values leads to it, and gives them back."""
-    segments = [_segment(segment, chance) for segment in _stretched(route.segments)]
-    raw = [quote(segment, safe=chance.choice(["", "@&=+"])) for segment in segments]
-    custom = f":{quote(route.custom_verb, safe='')}" if route.custom_verb else ""
-    path = f"/{'/'.join(raw)}{custom}"
-    result = matcher.find("BREW" if route.verb == "*" else route.verb, path)
-    if result is None or result.route is not route:
-        yield f"{route.verb} {path} of {route.method.full_name} ({route.template})"
-        return
-    for variable in route.variables:
-        end = variable.end if variable.end >= 0 else len(segments) + 1 + variable.end
-        wanted = segments[variable.start : end]
-        if len(wanted) > 1 or variable.end < 0:
-            wanted = [segment.replace("/", "%2F") for segment in wanted]
-        value = captured(result.segments, variable)
-        if value != "/".join(wanted):
-            yield f"{path}: {'.'.join(variable.field)} is {value!r}, not {'/'.join(wanted)!r}"
-
-
-def _stretched(segments: Sequence[str]) -> Iterator[str]:
-    for segment in segments:
-        yield from ("*", "*", "*") if segment == "**" else (segment,)
-
-
-def _segment(segment: str, chance: random.Random) -> str:
-    """The literal, or a value that is none."""
-    return "".join(["x", *chance.choices(CHARACTERS, k=6)]) if segment == "*" else segment
+        found.wrong += wrong(matcher, route, chance)
 
 
 if __name__ == "__main__":
