@@ -92,10 +92,8 @@ class Matcher:
         return self._plain(verb, raw, segments)
 
     def _plain(self, verb: str, raw: Sequence[str], segments: Sequence[str]) -> Found | None:
-        for end in _ends(self._root, segments, 0):
-            verbs = end.verbs.get("")
-            if verbs and (route := verbs.get(verb) or verbs.get(ANY_VERB)):
-                return Found(route, raw)
+        if (route := _first(self._root, segments, 0, verb)) is not None:
+            return Found(route, raw)
         return _pick(list(_ends(self._root, segments, 0)), "", verb, raw)
 
     def _add(self, route: Route) -> None:
@@ -154,6 +152,34 @@ def _ends(node: _Node, segments: Sequence[str], index: int) -> Iterator[_End]:
         start = len(segments) - length
         if start >= index and (end := ends.get(tuple(segments[start:]))) is not None:
             yield end
+
+
+def _first(node: _Node, segments: Sequence[str], index: int, verb: str) -> Route | None:
+    """The route without a custom verb at the best of `_ends` that has the verb: most paths need no more."""
+    if index == len(segments):
+        if node.end is not None and (route := _plain_route(node.end, verb)) is not None:
+            return route
+    else:
+        segment = segments[index]
+        literal = node.literals.get(segment)
+        if literal is not None and (route := _first(literal, segments, index + 1, verb)) is not None:
+            return route
+        if node.star is not None and segment:
+            route = _first(node.star, segments, index + 1, verb)
+            if route is not None:
+                return route
+    for length, ends in node.deep.items():
+        start = len(segments) - length
+        if start >= index and (end := ends.get(tuple(segments[start:]))) is not None:
+            route = _plain_route(end, verb)
+            if route is not None:
+                return route
+    return None
+
+
+def _plain_route(end: _End, verb: str) -> Route | None:
+    verbs = end.verbs.get("")
+    return (verbs.get(verb) or verbs.get(ANY_VERB)) if verbs else None
 
 
 def _is_custom(end: _End) -> bool:

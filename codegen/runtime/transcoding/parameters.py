@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from idiom.v1 import reason_errors as reasons
@@ -43,10 +43,12 @@ class Parameter:
     repeated: bool
     convert: Convert
 
-    @property
-    def name(self) -> str:
-        """Proto names, dotted."""
-        return dotted(self.path)
+    name: str = field(init=False)
+    """Proto names, dotted."""
+
+    def __post_init__(self) -> None:
+        """Works out the name once: every request asks for it."""
+        object.__setattr__(self, "name", dotted(self.path))
 
     def value(self, text: str) -> JsonValue:
         """ProtoJSON of the text; the codec checks ranges and the like.
