@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -53,9 +54,9 @@ class Scripted:
 
 
 @asynccontextmanager
-async def scripted(*answers: bytes | None) -> AsyncIterator[Scripted]:
+async def scripted(*answers: bytes | None, tls: ssl.SSLContext | None = None) -> AsyncIterator[Scripted]:
     server = Scripted(list(answers))
-    listening = await asyncio.start_server(server.handle, "127.0.0.1", 0)
+    listening = await asyncio.start_server(server.handle, "127.0.0.1", 0, ssl=tls)
     host, port = listening.sockets[0].getsockname()
     server.url = f"http://{host}:{port}"
     try:
