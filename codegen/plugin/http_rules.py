@@ -15,6 +15,7 @@ from protobuf import (
     DescFieldValueMap,
     DescMessage,
     DescMethod,
+    DescOneof,
     ScalarType,
 )
 
@@ -131,6 +132,9 @@ def _binding(here: _Rule) -> Binding | None:
     resolved = [_variable(here, variable) for variable in template.variables]
     variables = tuple(variable for variable in resolved if variable is not None)
     body_field = _body(here, variables)
+    _check_oneofs(
+        here, [*(variable.path for variable in variables), *([(body_field,)] if body_field else [])]
+    )
     return Binding(
         verb=rule.verb,
         template=template,
@@ -175,6 +179,26 @@ def _walk(here: _Rule, names: tuple[str, ...], whole: str) -> tuple[DescField, .
         path.append(field)
         message = message_of(field)
     return tuple(path)
+
+
+def _check_oneofs(here: _Rule, paths: list[tuple[DescField, ...]]) -> None:
+    """Of a oneof a request has one member, so the rule may bind one only, or no request would be right."""
+    members: dict[tuple[tuple[DescField, ...], DescOneof], DescField] = {}
+    for path in paths:
+        for depth, step in enumerate(path):
+            if (oneof := _oneof(step)) is not None:
+                first = members.setdefault((path[:depth], oneof), step)
+                if first is not step:
+                    here.mistake(
+                        f"'{first.name}' and '{step.name}' are both bound, but of oneof {oneof.name} "
+                        "only one member can be given.",
+                        here.rule.pattern,
+                    )
+
+
+def _oneof(field: DescField) -> DescOneof | None:
+    value = field.value
+    return None if isinstance(value, DescFieldValueList | DescFieldValueMap) else value.oneof
 
 
 def _fits_in_path(field: DescField) -> bool:

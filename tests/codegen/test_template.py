@@ -63,6 +63,8 @@ def test_a_template_is_parsed(
         "/%",
         "/%ff",
         "/{a=*",
+        "/a/%2A",
+        "/%2a%2A/a",
     ],
 )
 def test_anything_else_is_refused(source: str) -> None:
