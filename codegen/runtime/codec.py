@@ -28,6 +28,7 @@ from codegen.runtime.json_shape import JsonValue, RefusedError, Shapes, keys_in
 MAX_DIAGNOSED_BYTES = 1 << 18
 """Longest JSON whose refusal names the field: finding it takes up to a microsecond for each byte."""
 
+_LARGEST_FLOAT = re.compile(rb"3\.40282|340282")
 _SPACED_KEY = re.compile(rb'"[ \t\r\n]+:')
 
 
@@ -150,7 +151,12 @@ class MessageJson:
                 return self._from_json(raw, registry=self._registry, ignore_unknown_fields=True)
             return self._from_json(raw, registry=self._registry)
         except CODEC_ERRORS:
-            raise self._refusal(raw) from None
+            if _LARGEST_FLOAT.search(raw) is None or not self._codec.floats.within(self.description):
+                raise self._refusal(raw) from None
+        value = self._codec.loads(raw)
+        if not isinstance(value, dict):
+            raise self._refusal(raw)
+        return self.parse_value(value)
 
     def parse_value(self, value: dict[str, JsonValue]) -> Message[Any]:
         """The message that parsed JSON says; its keys must be known to be unique.
@@ -164,7 +170,9 @@ class MessageJson:
                 self.message, value, registry=self._registry, ignore_unknown_fields=self._ignores_unknown
             )
         except CODEC_ERRORS:
-            raise self._codec.diagnosis.of(self.description, value) from None
+            if not self._codec.floats.narrow(self.description, value):
+                raise self._codec.diagnosis.of(self.description, value) from None
+        return self.parse_value(value)
 
     def parse_binary(self, data: bytes) -> Message[Any]:
         """The message that the bytes hold.

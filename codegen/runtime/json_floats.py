@@ -6,9 +6,11 @@ the shortest form that reads back as the same float.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from protobuf import DescField, DescFieldValueList, DescFieldValueMap, DescMessage, Registry, ScalarType
 
@@ -18,7 +20,12 @@ FLOAT_VALUE = "google.protobuf.FloatValue"
 
 _SINGLE = struct.Struct("f")
 _DIGITS = range(6, 9)
-"""Significant digits to try; nine always suffice, and all doubles that fewer give back have them."""
+"""Significant digits to try: nine always suffice, and fewer than six are found with six."""
+_SUBNORMAL = 1.1754943508222875e-38
+"""Below it fewer digits are significant."""
+_MAX = 3.4028234663852886e38
+_BEYOND = 3.4028235677973366e38
+"""From here on a number is nearer to what float does not have than to its largest value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,33 @@ class Floats:
                 value[place.name] = self._shorten_field(place, item)
         return value
 
+    def narrow(self, description: DescMessage, value: JsonValue) -> bool:
+        """Whether JSON has floats just above the largest one, as its shortest form is: 3.4028235e38.
+
+        They become the largest, in place; the codec refuses them otherwise.
+        """
+        try:
+            return self._narrow(description, value)
+        except RecursionError:
+            return False
+
+    def _narrow(self, description: DescMessage, value: JsonValue) -> bool:
+        if value.__class__ is not dict or description.type_name in OPAQUE or not self.within(description):
+            return False
+        found = False
+        for field in description.fields:
+            for name in {field.name, field.json_name} & value.keys():
+                found |= self._narrow_field(field, value, name)
+        return found
+
+    def _narrow_field(self, field: DescField, value: dict[str, JsonValue], name: str) -> bool:
+        item, element = value[name], element_of(field)
+        if isinstance(field.value, DescFieldValueList) and isinstance(item, list):
+            return sum(_narrow_one(self._narrow, element, item, index) for index in range(len(item))) > 0
+        if isinstance(field.value, DescFieldValueMap) and isinstance(item, dict):
+            return sum(_narrow_one(self._narrow, element, item, key) for key in item) > 0
+        return _narrow_one(self._narrow, element, value, name)
+
     def _shorten_any(self, value: dict[str, JsonValue]) -> JsonValue:
         held = any_type(value, self._registry)
         if held is not None and held.type_name in OPAQUE:
@@ -106,11 +140,31 @@ def shortest(value: JsonValue) -> JsonValue:
     """The double with the fewest digits that is the same float; what is no number stays."""
     if value.__class__ is not float:
         return value
-    for digits in _DIGITS:
+    for digits in _DIGITS if abs(value) >= _SUBNORMAL else range(1, 9):
         short = float(f"{value:.{digits}g}")
         if _SINGLE.unpack(_SINGLE.pack(short))[0] == value:
             return short
     return float(f"{value:.9g}")
+
+
+def _narrow_one(
+    narrow: Callable[[DescMessage, JsonValue], bool], element: Any, parent: Any, key: str | int
+) -> bool:
+    if element is ScalarType.FLOAT or getattr(element, "type_name", "") == FLOAT_VALUE:
+        if (largest := _largest(parent[key])) is None:
+            return False
+        parent[key] = largest
+        return True
+    return isinstance(element, DescMessage) and narrow(element, parent[key])
+
+
+def _largest(value: JsonValue) -> float | None:
+    """The largest float or its negative, for a number or its text that rounds to it from above."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return math.copysign(_MAX, number) if _MAX < abs(number) < _BEYOND else None
 
 
 def _has_own(description: DescMessage) -> bool:
