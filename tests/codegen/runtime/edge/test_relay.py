@@ -19,7 +19,7 @@ from codegen.runtime.transcoding.settings import HttpSettings
 from tests.codegen.gallery.generated import generated
 from tests.codegen.gallery.served import USER_KEY
 
-LIMIT = 1000
+LIMIT = 2000
 
 
 class Heard:

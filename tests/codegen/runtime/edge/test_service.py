@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -67,23 +68,39 @@ async def test_health_is_told_to_strangers(edge: Edge, name: str) -> None:
 
 
 async def test_calls_under_way_at_the_end_hear_that_it_ends(edge: Edge) -> None:
+    """A stream of requests is not cut short either: what has come of it would be taken for all."""
+    pb = generated().pb
+    async with _another(edge) as (stack, channel):
+        watch: Any = channel.unary_stream(method_of("Watch").path)
+        watching = watch(pb.WatchRequest(count=1, linger=True).SerializeToString())
+        await watching.read()
+        record: Any = channel.stream_unary(method_of("Record").path)
+        recording = record()
+        await recording.write(pb.Event(text="a").SerializeToString())
+        await asyncio.wait_for(stack.aclose(), 5)
+        for under_way in (watching.read(), recording):
+            with pytest.raises(aio.AioRpcError) as caught:
+                await under_way
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+            assert "shutting down" in (caught.value.details() or "")
+    await asyncio.wait_for(edge.served.gallery.left.wait(), 5)
+
+
+@asynccontextmanager
+async def _another(edge: Edge) -> AsyncIterator[tuple[AsyncExitStack, aio.Channel]]:
+    """Another server of the same gallery, to be ended by its stack."""
     pipeline = Pipeline(Authenticator(UserTokens(USER_KEY, 3600), None))
-    table = [generated().rpc.GALLERY_SERVICE]
     async with AsyncExitStack() as stack:
         serving = serve_grpc_edge(
-            "127.0.0.1:0", table, pipeline=pipeline, channel=edge.served.channel, drain=0.2
+            "127.0.0.1:0",
+            [generated().rpc.GALLERY_SERVICE],
+            pipeline=pipeline,
+            channel=edge.served.channel,
+            drain=0.2,
         )
         port = await stack.enter_async_context(serving)
         async with aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            watch: Any = channel.unary_stream(method_of("Watch").path)
-            watching = watch(generated().pb.WatchRequest(count=1, linger=True).SerializeToString())
-            await watching.read()
-            await asyncio.wait_for(stack.aclose(), 5)
-            with pytest.raises(aio.AioRpcError) as caught:
-                await watching.read()
-    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-    assert "shutting down" in (caught.value.details() or "")
-    await asyncio.wait_for(edge.served.gallery.left.wait(), 5)
+            yield stack, channel
 
 
 async def test_a_busy_port_is_named(edge: Edge) -> None:
