@@ -89,7 +89,8 @@ class _Document:
             operation |= self._parameters(method, binding, path, names)
             operation |= self._contents.body(method, binding)
             answers = self._contents.answers(method, binding)
-            refusals = self._errors.responses(method, binding, self._schemas.text(method.desc))
+            texts = [self._schemas.text(desc) for desc in (service.desc, method.desc)]
+            refusals = self._errors.responses(method, binding, "\n".join(texts))
             operation |= {"responses": answers | refusals}
             if verb in VERBS and verb not in item:
                 item[verb] = operation

@@ -89,7 +89,7 @@ FAILURES: Final[Mapping[int, Failure]] = {
 """What operations answer besides success; `default` is anything else."""
 
 _ANY_OPERATION: Final = (400, 406, 429, 500, 503, 504)
-_NAMED: Final = re.compile(r"\bErrors:((?:[^.]|\.(?=\w))*)")
+_NAMED: Final = re.compile(r"\bErrors(?: of all methods)?:((?:[^.]|\.(?=\w))*)")
 _NAME: Final = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*\b")
 
 
@@ -107,7 +107,10 @@ class Errors:
         ]
 
     def responses(self, method: Method, binding: Binding, text: str) -> Node:
-        """The refusals of an operation; its comment names reasons after `Errors:`."""
+        """The refusals of an operation.
+
+        Its comment names reasons after `Errors:`, that of its service after `Errors of all methods:`.
+        """
         named = self._named(text)
         responses: Node = {}
         for status in sorted({*_statuses(method, binding), *named} & FAILURES.keys()):

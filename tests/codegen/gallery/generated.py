@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 import importlib
+import json
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,8 @@ class Generated:
     """`gallery.descriptors`."""
     routes: Any
     """`gallery_routes.ROUTES`."""
+    openapi: Any
+    """The document, parsed."""
 
 
 @functools.cache
@@ -52,4 +55,5 @@ def generated() -> Generated:
         load("gallery.v1.gallery_http"),
         load("gallery.descriptors"),
         load("gallery_routes").ROUTES,
+        json.loads((folder / "generated" / "gallery" / "openapi.json").read_bytes()),
     )

@@ -84,7 +84,7 @@ def _app(channel: Any, pipeline: Pipeline, settings: HttpSettings) -> FastAPI:
         channel=channel,
         settings=settings,
     )
-    mount(app, dispatch, {})
+    mount(app, dispatch, generated().openapi)
     return app
 
 
