@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import ModuleType
 
 import httpx
 from google.protobuf.message import Message
@@ -88,7 +89,7 @@ class Calling:
     Args:
         url: as HttpClient has it.
         registry: types of all requests and responses.
-        known: reasons of the schema.
+        known: generated modules of reasons, or reasons.
         settings: limits and manners.
 
     Raises:
@@ -96,7 +97,7 @@ class Calling:
     """
 
     def __init__(
-        self, url: str, registry: Registry, known: Iterable[Reason], settings: HttpClientSettings
+        self, url: str, registry: Registry, known: Iterable[Reason | ModuleType], settings: HttpClientSettings
     ) -> None:
         self.url = _checked(url)
         self.settings = settings

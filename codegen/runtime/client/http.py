@@ -8,7 +8,7 @@ import math
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Self, TypeAlias, TypeVar
 
 import httpx
@@ -47,7 +47,7 @@ class HttpClient:
         url: `http://` or `https://`, perhaps with a path, which goes before all others.
         registry: types of all requests and responses, and of details of errors.
         token: gives the bearer token of calls; not asked for methods that say `AUTH_NONE`.
-        known: reasons of the schema, so that an error has the very object that its generated module has.
+        known: generated modules of reasons, or reasons: their errors have these very objects.
         settings: limits and manners.
         transport: how requests go out; one with these settings by default.
 
@@ -61,7 +61,7 @@ class HttpClient:
         registry: Registry,
         token: TokenSource | None = None,
         *,
-        known: Iterable[Reason] = (),
+        known: Iterable[Reason | ModuleType] = (),
         settings: HttpClientSettings = DEFAULT_SETTINGS,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from types import ModuleType
 from typing import Any, Final, TypeAlias
 
 import orjson
@@ -68,18 +69,25 @@ class RefusalError(Error):
     """What the server calls the request, in its log too."""
 
 
+def _reasons(known: Iterable[Reason | ModuleType]) -> Iterator[Reason]:
+    for each in known:
+        if isinstance(each, Reason):
+            yield each
+        else:
+            yield from (value for value in vars(each).values() if isinstance(value, Reason))
+
+
 class Refusals:
     """Reads refusals.
 
     Args:
-        known: reasons of the schema. Those of the runtime are known always; one that is not known keeps its
-            name and its domain.
+        known: reasons of the schema, or generated modules that have them. Those of the runtime are known
+            always; one that is not known keeps its name and its domain.
         registry: types of details whose modules are not imported.
     """
 
-    def __init__(self, known: Iterable[Reason] = (), registry: Registry | None = None) -> None:
-        runtime = (value for value in vars(reasons).values() if isinstance(value, Reason))
-        self._known = {(reason.domain, reason.name): reason for reason in (*runtime, *known)}
+    def __init__(self, known: Iterable[Reason | ModuleType] = (), registry: Registry | None = None) -> None:
+        self._known = {(reason.domain, reason.name): reason for reason in _reasons((reasons, *known))}
         codec = JsonCodec(registry, ignore_unknown_fields=True) if registry else None
         self._any = codec.type(_ANY) if codec and codec.registry.message(_ANY) else None
 

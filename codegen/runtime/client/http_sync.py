@@ -6,7 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Generator, Iterable, Iterator
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Self, TypeAlias, TypeVar
 
 import httpx
@@ -37,7 +37,7 @@ class HttpSyncClient:
         url: `http://` or `https://`, perhaps with a path, which goes before all others.
         registry: types of all requests and responses, and of details of errors.
         token: gives the bearer token of calls; not asked for methods that say `AUTH_NONE`.
-        known: reasons of the schema, so that an error has the very object that its generated module has.
+        known: generated modules of reasons, or reasons: their errors have these very objects.
         settings: limits and manners.
 
     Raises:
@@ -50,7 +50,7 @@ class HttpSyncClient:
         registry: Registry,
         token: SyncTokenSource | None = None,
         *,
-        known: Iterable[Reason] = (),
+        known: Iterable[Reason | ModuleType] = (),
         settings: HttpClientSettings = DEFAULT_SETTINGS,
     ) -> None:
         self._calling = Calling(url, registry, known, settings)

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import threading
 from collections.abc import AsyncIterator, Iterable
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -27,6 +28,8 @@ from tests.codegen.gallery.served import Served, served
 from tests.codegen.runtime.client.both import KINDS, Both, client_of, pb, refused
 
 TAKEN = Reason("TAKEN", "gallery", code_pb2.ALREADY_EXISTS)
+REASONS = ModuleType("gallery_errors")
+REASONS.TAKEN = TAKEN  # type: ignore[attr-defined] # as a generated module has it
 PAINTING = "rooms/1/paintings/a b%2Fc?ü"
 SERVER = HttpSettings(
     forwarded_headers=frozenset({"x-mine", "x-mine-bin"}),
@@ -43,7 +46,9 @@ async def gallery() -> AsyncIterator[Served]:
 @pytest.fixture(params=KINDS)
 async def both(request: pytest.FixtureRequest, gallery: Served) -> AsyncIterator[Both]:
     settings = HttpClientSettings(compressed_from=100)
-    async with client_of(request.param, gallery.url, gallery.token, known=[TAKEN], settings=settings) as made:
+    async with client_of(
+        request.param, gallery.url, gallery.token, known=[REASONS], settings=settings
+    ) as made:
         yield made
 
 
