@@ -30,7 +30,7 @@ from codegen.runtime.transcoding.negotiation import JSON, timeout_of
 from codegen.runtime.transcoding.route import Route
 from codegen.runtime.transcoding.settings import HttpSettings
 from codegen.runtime.transcoding.streaming import serve_stream
-from codegen.runtime.transcoding.unary import Response, serve_unary
+from codegen.runtime.transcoding.unary import Response, Unary
 from codegen.runtime.transcoding.websocket import serve_socket
 
 FOUND = "idiom.found"
@@ -48,8 +48,8 @@ class _Served(NamedTuple):
     """A route, ready."""
 
     binding: Binding
-    streams: bool
-    tags: Tags | None
+    unary: Unary | None
+    """None if the method streams."""
 
 
 class Dispatch(BaseRoute):
@@ -77,7 +77,9 @@ class Dispatch(BaseRoute):
     ) -> None:
         codec = codec_of(registry, settings)
         self._matcher = Matcher(routes)
-        self._served = {id(route): _served(Binding(route, codec, settings)) for route in routes}
+        self._served = {
+            id(route): _served(Binding(route, codec, settings), channel, pipeline) for route in routes
+        }
         self._routes = tuple(routes)
         self._pipeline = pipeline
         self._channel = channel
@@ -120,10 +122,10 @@ class Dispatch(BaseRoute):
             else:
                 exchange = self._admit(scope, receive, send, found, metadata)
                 served = self._served[id(found.route)]
-                if served.streams:
-                    response = await self._stream(exchange)
+                if served.unary is not None:
+                    response = await served.unary.answer(exchange)
                 else:
-                    response = await serve_unary(exchange, self._channel, self._pipeline, served.tags)
+                    response = await self._stream(exchange)
         except ClientGoneError:
             return
         except Exception as failure:  # noqa: BLE001 - a request's outermost frame: no defect crosses a border
@@ -142,7 +144,7 @@ class Dispatch(BaseRoute):
         name = metadata[REQUEST_ID]
         wire = Wire.HTTP if scope["type"] == "http" else Wire.SOCKET
         context = self._pipeline.admit(served.binding.method, metadata, wire=wire, timeout=timeout, name=name)
-        if served.streams:
+        if served.unary is None:
             context = _lasting(context, timeout)
         loop = asyncio.get_running_loop()
         if self._rounds is None or self._rounds.loop is not loop:
@@ -181,16 +183,15 @@ class Dispatch(BaseRoute):
         return found
 
 
-def _served(binding: Binding) -> _Served:
-    method = binding.method
-    streams = method.client_streaming or method.server_streaming
-    if method.client_streaming and method.server_streaming and not method.http.websocket:
+def _served(binding: Binding, channel: Channel, pipeline: Pipeline) -> _Served:
+    method, http = binding.method, binding.method.http
+    if method.client_streaming and method.server_streaming and not http.websocket:
         raise ValueError(f"{method.full_name} streams both ways, and is not declared as a WebSocket")
-    http = method.http
-    named = (http.etag or http.if_match) and not streams
-    return _Served(
-        binding, streams, Tags(binding.response, http.etag, binding.request, http.if_match) if named else None
-    )
+    if method.client_streaming or method.server_streaming:
+        return _Served(binding, None)
+    named = http.etag or http.if_match
+    tags = Tags(binding.response, http.etag, binding.request, http.if_match) if named else None
+    return _Served(binding, Unary(binding, channel, pipeline, tags))
 
 
 def _lasting(context: Context, timeout: float | None) -> Context:

@@ -98,14 +98,14 @@ class Exchange:
         return query
 
     def binary_body(self) -> bool:
-        """Whether the body is in binary form rather than JSON.
+        """Whether the body is in binary form, or raw, rather than JSON.
 
         Raises:
             Error: UNSUPPORTED_MEDIA_TYPE.
         """
-        if not self.has_body or not self.binding.takes_body:
-            return False
-        return is_binary(self.metadata.get("content-type"))
+        if self.binding.takes_http_body:
+            return True
+        return self.binding.takes_body and is_binary(self.metadata.get("content-type"))
 
     def options(self) -> CallOptions:
         """How to call the service; what it says beside its answer becomes headers of `start`."""

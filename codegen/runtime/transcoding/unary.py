@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, NamedTuple
-
-from protobuf import Message
+from typing import NamedTuple
 
 from codegen.runtime.grpc_client import Channel
 from codegen.runtime.pipeline import Pipeline, late
+from codegen.runtime.transcoding.binding import Binding
 from codegen.runtime.transcoding.compression import chosen, compressible, encoded
 from codegen.runtime.transcoding.etag import Tags, check_match, header_of, is_current
 from codegen.runtime.transcoding.exchange import Exchange, RawHeaders, safe_type
@@ -32,67 +31,80 @@ class Response(NamedTuple):
     body: bytes
 
 
-async def serve_unary(
-    exchange: Exchange, channel: Channel, pipeline: Pipeline, tags: Tags | None
-) -> Response:
-    """The answer to one request.
+class Unary:
+    """One route of a unary method.
 
     Args:
-        exchange: the request.
+        binding: the route.
         channel: reaches the service.
-        pipeline: checks the request.
+        pipeline: checks requests.
         tags: of the method, if it has versions.
-
-    Raises:
-        Error: any.
-        ClientGoneError: nobody waits for an answer.
     """
-    binding = exchange.binding
-    accept = exchange.metadata.get("accept")
-    binary = accept is not None and not binding.answers_http_body and wants_binary(accept)
-    data = await _called(exchange, channel, pipeline, tags)
-    body, content_type = binding.encode(data, binary=binary)
-    if binary and content_type == BINARY:
-        content_type = binary_name(accept)
-    elif binding.answers_http_body:
-        content_type = safe_type(content_type)
-    if tags is None and (
-        "accept-encoding" not in exchange.metadata or len(body) < exchange.settings.compressed_from
-    ):
-        return Response(200, exchange.answer_headers(content_type), body)
-    return await _response(exchange, body, content_type, tags.version(data) if tags is not None else "")
 
+    def __init__(self, binding: Binding, channel: Channel, pipeline: Pipeline, tags: Tags | None) -> None:
+        self._binding = binding
+        self._method = binding.method
+        self._channel = channel
+        self._tags = tags
+        self._limit = pipeline.limit(binding.method)
+        self._json_limit = json_limit(pipeline, self._limit)
+        self._pipeline = pipeline
 
-async def _called(exchange: Exchange, channel: Channel, pipeline: Pipeline, tags: Tags | None) -> bytes:
-    """The service's answer. Reading the request and the call have one deadline and one client."""
-    binding = exchange.binding
-    try:
-        async with exchange.while_client_stays(exchange.context.remaining):
-            body = await exchange.read(_limit(exchange, pipeline)) if exchange.has_body else b""
-            request = _request(exchange, body)
-            if tags is not None and "if-match" in exchange.metadata:
-                tags.fill(request, exchange.metadata["if-match"])
-            payload = binding.request.to_binary(request)
-            pipeline.check_size(binding.method, len(payload))
-            validate(request)
-            return await channel.unary_bytes(binding.method, payload, exchange.options())
-    except TimeoutError:
-        raise late(binding.method) from None
+    async def answer(self, exchange: Exchange) -> Response:
+        """The answer to one request. Reading it and the call have one deadline and one client.
 
+        Raises:
+            Error: any.
+            ClientGoneError: nobody waits for an answer.
+        """
+        accept = exchange.metadata.get("accept")
+        binary = accept is not None and not self._binding.answers_http_body and wants_binary(accept)
+        options = exchange.options()
+        try:
+            async with exchange.while_client_stays(options.timeout):
+                body, is_json = b"", True
+                if exchange.has_body:
+                    is_json = not exchange.binary_body()
+                    body = await exchange.read(self._json_limit if is_json else self._limit)
+                payload = self._payload(exchange, body, is_json=is_json)
+                data = await self._channel.unary_bytes(self._method, payload, options)
+        except TimeoutError:
+            raise late(self._method) from None
+        return await self._response(exchange, data, binary=binary)
 
-def _limit(exchange: Exchange, pipeline: Pipeline) -> int:
-    limit = pipeline.limit(exchange.binding.method)
-    if exchange.binding.takes_http_body or exchange.binary_body():
-        return limit
-    return json_limit(pipeline, limit)
+    def _payload(self, exchange: Exchange, body: bytes, *, is_json: bool) -> bytes:
+        """The request in binary form, valid."""
+        binding = self._binding
+        if binding.takes_http_body:
+            content_type = exchange.metadata.get("content-type")
+            request = binding.decode_raw(exchange.segments, exchange.query, body, content_type)
+        else:
+            request = binding.decode(exchange.segments, exchange.query, body, binary=not is_json)
+        if self._tags is not None and "if-match" in exchange.metadata:
+            self._tags.fill(request, exchange.metadata["if-match"])
+        payload = binding.request.to_binary(request)
+        self._pipeline.check_size(self._method, len(payload))
+        validate(request)
+        return payload
 
-
-def _request(exchange: Exchange, body: bytes) -> Message[Any]:
-    binding = exchange.binding
-    if binding.takes_http_body:
-        content_type = exchange.metadata.get("content-type")
-        return binding.decode_raw(exchange.segments, exchange.query, body, content_type)
-    return binding.decode(exchange.segments, exchange.query, body, binary=exchange.binary_body())
+    async def _response(self, exchange: Exchange, data: bytes, *, binary: bool) -> Response:
+        body, content_type = self._binding.encode(data, binary=binary)
+        if binary and content_type == BINARY:
+            content_type = binary_name(exchange.metadata.get("accept"))
+        elif self._binding.answers_http_body:
+            content_type = safe_type(content_type)
+        version = "" if self._tags is None else self._tags.version(data)
+        coding = _coding(exchange, len(body), content_type)
+        headers = exchange.answer_headers(content_type)
+        if version:
+            headers.append((b"etag", header_of(version, _variant(content_type, coding))))
+            if _is_known(exchange, version):
+                return Response(304, headers[NO_CONTENT_TYPE:], b"")
+        if coding is not None:
+            headers.append((b"content-encoding", coding.encode()))
+            large = len(body) > COMPRESSED_HERE
+            body = await asyncio.to_thread(encoded, coding, body) if large else encoded(coding, body)
+        return Response(200, headers, body)
 
 
 def json_limit(pipeline: Pipeline, limit: int) -> int:
@@ -100,24 +112,10 @@ def json_limit(pipeline: Pipeline, limit: int) -> int:
     return min(limit * JSON_SIZE_FACTOR, max(limit, pipeline.max_request_bytes))
 
 
-async def _response(exchange: Exchange, body: bytes, content_type: str, version: str) -> Response:
-    headers = exchange.answer_headers(content_type)
-    coding = _coding(exchange, body, content_type)
-    if version:
-        headers.append((b"etag", header_of(version, _variant(content_type, coding))))
-        if _is_known(exchange, version):
-            return Response(304, headers[NO_CONTENT_TYPE:], b"")
-    if coding is not None:
-        headers.append((b"content-encoding", coding.encode()))
-        large = len(body) > COMPRESSED_HERE
-        body = await asyncio.to_thread(encoded, coding, body) if large else encoded(coding, body)
-    return Response(200, headers, body)
-
-
-def _coding(exchange: Exchange, body: bytes, content_type: str) -> str | None:
+def _coding(exchange: Exchange, size: int, content_type: str) -> str | None:
     from_size = exchange.settings.compressed_from
     accepted = exchange.metadata.get("accept-encoding")
-    if accepted is None or not from_size or len(body) < from_size or not compressible(content_type):
+    if accepted is None or not from_size or size < from_size or not compressible(content_type):
         return None
     return chosen(accepted)
 
