@@ -23,6 +23,7 @@ from protobuf import (
 from codegen.runtime.errors import Error
 from codegen.runtime.json_diagnosis import CODEC_ERRORS, Diagnosis, check_form, malformed, parsed, repeats
 from codegen.runtime.json_floats import Floats
+from codegen.runtime.json_known import Known
 from codegen.runtime.json_shape import JsonValue, RefusedError, Shapes, keys_in
 
 MAX_DIAGNOSED_BYTES = 1 << 18
@@ -55,7 +56,7 @@ class JsonCodec:
         self.registry = registry
         self.proto_names = preserving_proto_field_name
         self.prints_all = always_print_fields_with_no_presence
-        self.ignores_unknown = ignore_unknown_fields
+        self.known = Known(registry) if ignore_unknown_fields else None
         self.shapes = Shapes(registry)
         self.floats = Floats(registry, self.name)
         self.diagnosis = Diagnosis(registry, ignore_unknown_fields=ignore_unknown_fields)
@@ -130,7 +131,7 @@ class MessageJson:
         self._shape = codec.shapes.of(description)
         self._walk = codec.shapes.walk
         self._from_json = self.message.from_json
-        self._ignores_unknown = codec.ignores_unknown
+        self._known = codec.known
 
     def parse(self, data: bytes | str) -> Message[Any]:
         """The message that a JSON text says.
@@ -147,9 +148,7 @@ class MessageJson:
                 count = self._walk(value, self._shape)
                 if raw.count(b":") != count and not is_unique(raw, count):
                     raise RefusedError
-            if self._ignores_unknown:
-                return self._from_json(raw, registry=self._registry, ignore_unknown_fields=True)
-            return self._from_json(raw, registry=self._registry)
+            return self._from_text(raw, value)
         except CODEC_ERRORS:
             if _LARGEST_FLOAT.search(raw) is None or not self._codec.floats.within(self.description):
                 raise self._refusal(raw) from None
@@ -166,13 +165,23 @@ class MessageJson:
         """
         try:
             self._walk(value, self._shape)
-            return message_from_json_value(
-                self.message, value, registry=self._registry, ignore_unknown_fields=self._ignores_unknown
-            )
+            return self._from_value(value)
         except CODEC_ERRORS:
             if not self._codec.floats.narrow(self.description, value):
                 raise self._codec.diagnosis.of(self.description, value) from None
         return self.parse_value(value)
+
+    def _from_text(self, raw: bytes, value: JsonValue) -> Message[Any]:
+        try:
+            return self._from_json(raw, registry=self._registry)
+        except CODEC_ERRORS:
+            if self._known is None:
+                raise
+        return self._from_value(value)
+
+    def _from_value(self, value: JsonValue) -> Message[Any]:
+        known = value if self._known is None else self._known.of(self.description, value)
+        return message_from_json_value(self.message, known, registry=self._registry)
 
     def parse_binary(self, data: bytes) -> Message[Any]:
         """The message that the bytes hold.
