@@ -24,12 +24,13 @@ from protobuf import (
 from codegen.runtime.errors import Error, FieldViolation, Reason
 from codegen.runtime.json_shape import (
     ANY,
-    MAX_DEPTH,
     NULL_COUNTS,
     OPAQUE,
     JsonValue,
     any_type,
+    depth_in_any,
     element_of,
+    is_too_deep,
     value_check,
 )
 
@@ -196,12 +197,12 @@ class Diagnosis:
     # Rules of ours: the same as json_shape checks, and unknown fields.
 
     def _rules(self, description: DescMessage, value: JsonValue, path: str, depth: int) -> Iterator[Error]:
-        if depth > MAX_DEPTH:
+        if is_too_deep(depth):
             yield invalid(path, "nested too deeply")
         elif isinstance(value, dict):
             yield from self._repeated(value, path)
             if description.type_name == ANY:
-                description = any_type(value, self._registry) or description
+                description, depth = any_type(value, self._registry) or description, depth_in_any(depth)
             if description.type_name in OPAQUE:
                 yield from self._plain_rules(value, path, depth)
             else:
@@ -214,7 +215,7 @@ class Diagnosis:
             yield invalid(joined(path, value.twice), "the key is there twice")
 
     def _plain_rules(self, value: JsonValue, path: str, depth: int) -> Iterator[Error]:
-        if depth > MAX_DEPTH:
+        if is_too_deep(depth):
             yield invalid(path, "nested too deeply")
             return
         yield from self._repeated(value, path)

@@ -29,6 +29,13 @@ Check: TypeAlias = Callable[[JsonValue], bool]
 
 MAX_DEPTH = 200
 """Deepest nesting of JSON objects and arrays."""
+MAX_DEPTH_IN_ANY = 100
+"""Deepest nesting, all in all, where a google.protobuf.Any is on the way, which counts twice.
+
+The codec counts anew within each when it reads, but not when it writes.
+"""
+_IN_ANY = 1 << 10
+"""Added to depths within an Any."""
 
 OPAQUE = frozenset(
     f"google.protobuf.{name}"
@@ -139,7 +146,7 @@ class Shapes:
             RefusedError: it breaks a rule.
         """
         if shape.any:
-            shape = self._within_any(value, shape)
+            shape, depth = self._within_any(value, shape), depth_in_any(depth)
         free, texts, members = shape.free, shape.texts, shape.members
         count = len(value)
         chosen = 0
@@ -156,7 +163,7 @@ class Shapes:
         return count
 
     def _nested(self, item: JsonValue, member: _Member | None, depth: int) -> int:
-        if depth > MAX_DEPTH:
+        if depth > MAX_DEPTH and is_too_deep(depth):
             raise RefusedError
         if member is None or not member.deep:
             return keys_in(item, depth)
@@ -210,13 +217,23 @@ class Shapes:
         )
 
 
+def depth_in_any(depth: int) -> int:
+    """Depth of what is within a google.protobuf.Any that is this deep."""
+    return depth + 1 if depth >= _IN_ANY else depth + 1 + _IN_ANY
+
+
+def is_too_deep(depth: int) -> bool:
+    """Whether JSON is nested too deeply."""
+    return depth > _IN_ANY + MAX_DEPTH_IN_ANY if depth >= _IN_ANY else depth > MAX_DEPTH
+
+
 def keys_in(value: JsonValue, depth: int = 0) -> int:
     """Number of keys in JSON without a shape, however deep.
 
     Raises:
         RefusedError: it is nested too deeply.
     """
-    if depth > MAX_DEPTH:
+    if depth > MAX_DEPTH and is_too_deep(depth):
         raise RefusedError
     elements: Iterable[JsonValue] = ()
     count = 0
