@@ -91,7 +91,8 @@ class PassedOn(Calls):
     """Makes handlers that pass calls on.
 
     Every handler reads its requests itself, whatever the kind of its method: gRPC would read a single request
-    before anybody has looked at who calls.
+    before anybody has looked at who calls. At the end of the server streams of requests go on until they are
+    abandoned: those that end early here would be taken for complete behind.
 
     Args:
         relay: passes them on.
@@ -100,9 +101,6 @@ class PassedOn(Calls):
     def __init__(self, relay: Relay) -> None:
         super().__init__(relay.pipeline)
         self._relay = relay
-
-    def drain(self) -> None:
-        """Let streams be: whose requests end early here would be taken for complete behind."""
 
     def passing(self, method: Method) -> grpc.RpcMethodHandler[bytes, bytes]:
         """A handler of raw bytes."""

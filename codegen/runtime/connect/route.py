@@ -1,11 +1,12 @@
 """One ASGI route that serves every method of some services by Connect and gRPC-Web.
 
-The protocols themselves are the library's, `connectrpc`. Before it sees a request, whatever it would answer
-without a typed error is refused here, and only the headers that it needs go in.
+The protocols themselves are the library's, `connectrpc`, but for Connect's unary form. Before the library
+sees a request, whatever it would answer without a typed error is refused here; only what it needs goes in.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,6 +28,7 @@ from codegen.runtime.connect.endpoints import Endpoints, Passing
 from codegen.runtime.connect.protocol import (
     VERSION,
     Form,
+    Protocol,
     check_version,
     form_of_get,
     form_of_post,
@@ -35,24 +37,24 @@ from codegen.runtime.connect.protocol import (
     timeout_text,
 )
 from codegen.runtime.connect.refusal import RefusalError
+from codegen.runtime.connect.unary import Unary
 from codegen.runtime.context import Wire
 from codegen.runtime.errors import Error
 from codegen.runtime.grpc_client import Channel
 from codegen.runtime.method import Method, Service
 from codegen.runtime.pipeline import REQUEST_ID, Pipeline, request_id
 from codegen.runtime.relay import Relay
+from codegen.runtime.transcoding.disconnect import ClientGoneError
 from codegen.runtime.transcoding.http_error import status_of
 from codegen.runtime.transcoding.metadata import TRACE
 from codegen.runtime.transcoding.settings import HttpSettings
+from codegen.runtime.transcoding.unary import Response, json_limit
 
 ENTRY = "idiom.connect.entry"
 """Key of the ASGI scope that carries the method."""
 
 NOT_FOUND = 404
 """Status for an unknown method, which Connect's clients read as unimplemented."""
-
-JSON_SIZE_FACTOR = 6
-"""Most bytes of JSON for one byte of its binary form: `\\u0001`."""
 
 _PASSED = frozenset(
     {
@@ -103,6 +105,7 @@ class ConnectRoute(BaseRoute):
         self._entries = {
             method.path: _entry(method, codec, pipeline) for each in services for method in each.methods
         }
+        self._unary = Unary(self._relay, settings.compressed_from)
         endpoints = Endpoints(self._relay)
         served = {path: endpoints.of(entry) for path, entry in self._entries.items()}
         limits = {entry.max_bytes for entry in self._entries.values()}
@@ -129,6 +132,10 @@ class ConnectRoute(BaseRoute):
             await _refuse(send, error, entry, name)
             return
         given = self._admit(call, headers)
+        if call.form.protocol is Protocol.UNARY and scope["method"] == "POST":
+            with contextlib.suppress(ClientGoneError):
+                await _send(send, await self._unary.answer(call, receive, headers))
+            return
         token = CALL.set(call)
         try:
             await self._library[call.entry.max_bytes](_inner(scope, call, headers, given), receive, send)
@@ -197,13 +204,12 @@ def _entry(method: Method, codec: JsonCodec, pipeline: Pipeline) -> Entry:
         raise LookupError(f"no method {method.full_name} in the registry")
     streams = method.client_streaming or method.server_streaming
     harmless = not streams and found[0].idempotency.name == "NO_SIDE_EFFECTS"
-    limit = pipeline.limit(method)
     return Entry(
         method=method,
         request=codec.type(method.request.DESCRIPTOR.full_name),
         response=codec.type(method.response.DESCRIPTOR.full_name),
         verbs=("GET", "POST") if harmless else ("POST",),
-        max_bytes=min(limit * JSON_SIZE_FACTOR, max(limit, pipeline.max_request_bytes)),
+        max_bytes=json_limit(pipeline, pipeline.limit(method)),
     )
 
 
@@ -254,7 +260,10 @@ async def _refuse(send: Send, error: Error, entry: Entry | None, name: str) -> N
         headers.append((b"allow", ", ".join(entry.verbs).encode()))
     if entry and error.reason is reasons.UNSUPPORTED_MEDIA_TYPE:
         headers.append((b"accept-post", ", ".join(offered(entry.streams)).encode()))
-    body = orjson.dumps(RefusalError(error).told())
-    headers.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await _send(send, Response(status, headers, orjson.dumps(RefusalError(error).told())))
+
+
+async def _send(send: Send, response: Response) -> None:
+    headers = [*response.headers, (b"content-length", str(len(response.body)).encode())]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})

@@ -199,3 +199,22 @@ async def test_a_method_without_side_effects_may_be_got(gallery: Served, codec: 
     assert gallery.gallery.asked[-1].page_size == 7
     with pytest.raises(ConnectError):
         await peer.unary("Fail", message("FailRequest"), use_get=True)
+
+
+async def test_a_body_that_does_not_come_is_waited_for_until_the_deadline(gallery: Served) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(gallery.url.rpartition(":")[2]))
+    writer.write(_head("GetPainting", "connect-timeout-ms: 300", length=10))
+    answer = await asyncio.wait_for(reader.read(1000), 5)
+    assert b" 504 " in answer.partition(b"\r\n")[0]
+    assert b"deadline_exceeded" in answer
+    writer.close()
+    await writer.wait_closed()
+
+
+def _head(name: str, *headers: str, length: int) -> bytes:
+    lines = (
+        f"POST /gallery.v1.GalleryService/{name} HTTP/1.1",
+        *("host: localhost", "content-type: application/json", f"content-length: {length}"),
+        *headers,
+    )
+    return "\r\n".join((*lines, "", "")).encode()
