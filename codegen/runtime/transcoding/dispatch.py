@@ -31,7 +31,7 @@ from codegen.runtime.transcoding.route import Route
 from codegen.runtime.transcoding.settings import HttpSettings
 from codegen.runtime.transcoding.streaming import serve_stream
 from codegen.runtime.transcoding.unary import Response, Unary
-from codegen.runtime.transcoding.websocket import serve_socket
+from codegen.runtime.transcoding.websocket import serve_socket, take_token
 
 FOUND = "idiom.found"
 """Key of the ASGI scope that carries what was matched."""
@@ -140,6 +140,8 @@ class Dispatch(BaseRoute):
         self, scope: Scope, receive: Receive, send: Send, found: Found, metadata: dict[str, str]
     ) -> Exchange:
         served = self._served[id(found.route)]
+        if scope["type"] == "websocket":
+            take_token(metadata)
         timeout = timeout_of(metadata.get("grpc-timeout"), metadata.get("x-request-timeout"))
         name = metadata[REQUEST_ID]
         wire = Wire.HTTP if scope["type"] == "http" else Wire.SOCKET
@@ -170,7 +172,7 @@ class Dispatch(BaseRoute):
         elif method.client_streaming and method.server_streaming:
             return _upgrade(exchange.context.request_id)
         else:
-            await serve_stream(exchange, self._channel, self._pipeline)
+            return await serve_stream(exchange, self._channel, self._pipeline)
         return None
 
     def _find_http(self, scope: Scope) -> Found | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from idiom.v1 import reason_errors as reasons
 
@@ -17,6 +18,7 @@ _ANYTHING = frozenset({"*/*", "application/*"})
 _COMMON = frozenset({JSON, *_ANYTHING})
 _GRPC_TIMEOUT = re.compile(r"([0-9]{1,8})([HMSmun])")
 _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_NAMED = 1e-6
 _UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _QUALITY = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")
 
@@ -57,6 +59,23 @@ def wants_binary(accept: str | None) -> bool:
     if max(json, binary) <= 0:
         raise Error(reasons.NOT_ACCEPTABLE, f"responses are {JSON} or {BINARY}")
     return binary > json
+
+
+def liked(accept: str, offers: Sequence[frozenset[str]], default: int) -> int | None:
+    """Which of several formats a client likes best; None if it takes none.
+
+    Args:
+        accept: the header.
+        offers: names of each format; of those named with one quality, the first counts.
+        default: the format for a client that names none of those it likes best.
+    """
+    ranges = [_range(part) for part in accept.lower().split(",")]
+    qualities = [_quality(ranges, names) for names in offers]
+    best = max(qualities)
+    if best <= 0:
+        return None
+    named = best - round(best, 3) > 0
+    return default if qualities[default] == best and not named else qualities.index(best)
 
 
 def binary_name(accept: str | None) -> str:
@@ -104,7 +123,8 @@ def _range(part: str) -> tuple[str, float]:
 
 def _quality(ranges: list[tuple[str, float]], types: frozenset[str]) -> float:
     """Quality of the most specific range that covers one of the types; named types count a trifle more."""
-    for names, preference in ((types, 1e-6), ({"application/*"}, 0.0), ({"*/*"}, 0.0)):
+    families = {f"{each.partition('/')[0]}/*" for each in types}
+    for names, preference in ((types, _NAMED), (families, 0.0), ({"*/*"}, 0.0)):
         qualities = [quality for media, quality in ranges if media in names]
         if qualities:
             return max(qualities) + preference if max(qualities) else 0.0

@@ -70,7 +70,7 @@ class Unary:
                 data = await self._channel.unary_bytes(self._method, payload, options)
         except TimeoutError:
             raise late(self._method) from None
-        return await self._response(exchange, data, binary=binary)
+        return await response_of(exchange, data, self._tags, binary=binary)
 
     def _payload(self, exchange: Exchange, body: bytes, *, is_json: bool) -> bytes:
         """The request in binary form, valid."""
@@ -87,24 +87,36 @@ class Unary:
         validate(request)
         return payload
 
-    async def _response(self, exchange: Exchange, data: bytes, *, binary: bool) -> Response:
-        body, content_type = self._binding.encode(data, binary=binary)
-        if binary and content_type == BINARY:
-            content_type = binary_name(exchange.metadata.get("accept"))
-        elif self._binding.answers_http_body:
-            content_type = safe_type(content_type)
-        version = "" if self._tags is None else self._tags.version(data)
-        coding = _coding(exchange, len(body), content_type)
-        headers = exchange.answer_headers(content_type)
-        if version:
-            headers.append((b"etag", header_of(version, _variant(content_type, coding))))
-            if _is_known(exchange, version):
-                return Response(304, headers[NO_CONTENT_TYPE:], b"")
-        if coding is not None:
-            headers.append((b"content-encoding", coding.encode()))
-            large = len(body) > COMPRESSED_HERE
-            body = await asyncio.to_thread(encoded, coding, body) if large else encoded(coding, body)
-        return Response(200, headers, body)
+
+async def response_of(exchange: Exchange, data: bytes, tags: Tags | None, *, binary: bool) -> Response:
+    """The answer that a service's message is.
+
+    Args:
+        exchange: the request.
+        data: the message in binary form.
+        tags: of the method, if it has versions.
+        binary: whether it goes out in binary form rather than JSON.
+
+    Raises:
+        Error: PRECONDITION_FAILED or INVALID_FIELD, of a method that has versions.
+    """
+    body, content_type = exchange.binding.encode(data, binary=binary)
+    if binary and content_type == BINARY:
+        content_type = binary_name(exchange.metadata.get("accept"))
+    elif exchange.binding.answers_http_body:
+        content_type = safe_type(content_type)
+    version = "" if tags is None else tags.version(data)
+    coding = _coding(exchange, len(body), content_type)
+    headers = exchange.answer_headers(content_type)
+    if version:
+        headers.append((b"etag", header_of(version, _variant(content_type, coding))))
+        if _is_known(exchange, version):
+            return Response(304, headers[NO_CONTENT_TYPE:], b"")
+    if coding is not None:
+        headers.append((b"content-encoding", coding.encode()))
+        large = len(body) > COMPRESSED_HERE
+        body = await asyncio.to_thread(encoded, coding, body) if large else encoded(coding, body)
+    return Response(200, headers, body)
 
 
 def json_limit(pipeline: Pipeline, limit: int) -> int:
