@@ -32,9 +32,12 @@ class Identity:
     """Name of the calling service, if one vouches for the call."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Context:
-    """One call, as its implementation sees it."""
+    """One call, as its implementation sees it; not to be changed.
+
+    It is not frozen, for making a frozen one takes twice as long, and every call makes one.
+    """
 
     wire: Wire
     identity: Identity | None = None

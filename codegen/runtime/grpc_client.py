@@ -44,9 +44,9 @@ PAUSE = 0.05
 """Seconds between looks for an instance."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CallOptions:
-    """What a caller may say about one call."""
+    """What a caller may say about one call; not to be changed. As `Context`, it is not frozen."""
 
     identity: Identity | None = None
     """The user for whom the call is made; the service token vouches for it."""

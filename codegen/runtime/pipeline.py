@@ -79,7 +79,8 @@ class Pipeline:
             Error: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, FORBIDDEN, TOO_LARGE, DEADLINE_EXCEEDED.
         """
         caller = _allowed(method, identity or self._identity(method, metadata))
-        self.check_size(method, size)
+        if size:
+            self.check_size(method, size)
         return Context(
             wire=wire,
             identity=caller,
