@@ -23,7 +23,7 @@ _BYTES: Final = {
     "pattern": f"^(?:{_BASE64}{{4}})*(?:{_BASE64}[AQgw]==|{_BASE64}{{2}}[AEIMQUYcgkosw048]=)?$",
 }
 _TEXTS: Final = {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]}
-_MAX_FLOAT: Final = 3.4028234663852886e38
+_MAX_FLOAT: Final = 3.4028235e38  # as the largest one is written
 _DOUBLE: Final = {"anyOf": [{"type": "number", "format": "double"}, _TEXTS]}
 _FLOAT: Final = {
     "anyOf": [{"type": "number", "format": "float", "minimum": -_MAX_FLOAT, "maximum": _MAX_FLOAT}, _TEXTS]

@@ -62,7 +62,13 @@ def test_what_the_codec_writes_is_what_the_document_says(prints_all: bool) -> No
     described = component(kinds().document, NAME)
     seen: set[str] = set()
 
-    @settings(max_examples=400, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=500,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(st.data())
     def check(data: st.DataObject) -> None:
         message = made()

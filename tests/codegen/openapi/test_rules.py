@@ -76,7 +76,7 @@ VALUES: list[tuple[str, list[Any], list[Any]]] = [
     ("ignored", ["", "a"], [1]),
     ("duration", ["1.000000001s", "90s"], ["1", "x"]),
     ("past", ["2001-01-01T00:00:00Z"], ["yesterday", "2001-01-01"]),
-    ("plainFloat", [1, "NaN", "Infinity", "-Infinity"], ["nan", 1e39, True]),
+    ("plainFloat", [1, 3.4028235e38, -3.4028235e38, "NaN", "Infinity", "-Infinity"], ["nan", 1e39, True]),
     ("plainDouble", [1, "NaN"], ["inf", [], {}]),
     ("plainBytes", ["", "/+8="], ["A", "ä", 1]),
     ("plainLong", ["0", "-9223372036854775808"], ["-9223372036854775809", "x", ""]),
