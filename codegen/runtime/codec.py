@@ -8,7 +8,7 @@ the field.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, TypedDict
 
 import orjson
 from protobuf import (
@@ -33,6 +33,14 @@ _LARGEST_FLOAT = re.compile(rb"3\.40282|340282")
 _SPACED_KEY = re.compile(rb'"[ \t\r\n]+:')
 
 
+class _Printing(TypedDict):
+    """What the codec is told when it writes JSON."""
+
+    registry: Registry
+    always_emit_implicit: bool
+    use_proto_field_name: bool
+
+
 class JsonCodec:
     """Types of one schema by name.
 
@@ -54,8 +62,11 @@ class JsonCodec:
         ignore_unknown_fields: bool = False,
     ) -> None:
         self.registry = registry
-        self.proto_names = preserving_proto_field_name
-        self.prints_all = always_print_fields_with_no_presence
+        self.printing = _Printing(
+            registry=registry,
+            always_emit_implicit=always_print_fields_with_no_presence,
+            use_proto_field_name=preserving_proto_field_name,
+        )
         self.known = Known(registry) if ignore_unknown_fields else None
         self.shapes = Shapes(registry)
         self.floats = Floats(registry, self.name)
@@ -98,26 +109,17 @@ class JsonCodec:
         """
         if self.floats.within(message.desc()):
             return orjson.dumps(self.to_json_value(message))
-        return message.to_json(
-            registry=self.registry,
-            always_emit_implicit=self.prints_all,
-            use_proto_field_name=self.proto_names,
-        ).encode()
+        return message.to_json(**self.printing).encode()
 
     def to_json_value(self, message: Message[Any]) -> JsonValue:
         """As `to_json`, before it is text."""
-        value = message_to_json_value(
-            message,
-            registry=self.registry,
-            always_emit_implicit=self.prints_all,
-            use_proto_field_name=self.proto_names,
-        )
+        value = message_to_json_value(message, **self.printing)
         description = message.desc()
         return self.floats.shorten(description, value) if self.floats.within(description) else value
 
     def name(self, field: DescField) -> str:
         """Name of a field in JSON that is written."""
-        return field.name if self.proto_names else field.json_name
+        return field.name if self.printing["use_proto_field_name"] else field.json_name
 
 
 class MessageJson:
@@ -131,6 +133,9 @@ class MessageJson:
         self._shape = codec.shapes.of(description)
         self._walk = codec.shapes.walk
         self._from_json = self.message.from_json
+        self._from_binary = self.message.from_binary
+        self._printing = codec.printing
+        self._has_floats = codec.floats.within(description)
         self._known = codec.known
 
     def parse(self, data: bytes | str) -> Message[Any]:
@@ -148,6 +153,8 @@ class MessageJson:
                 count = self._walk(value, self._shape)
                 if raw.count(b":") != count and not is_unique(raw, count):
                     raise RefusedError
+            if self._known is None:
+                return self._from_json(raw, registry=self._registry)
             return self._from_text(raw, value)
         except CODEC_ERRORS:
             if _LARGEST_FLOAT.search(raw) is None or not self._codec.floats.within(self.description):
@@ -211,8 +218,10 @@ class MessageJson:
         Raises:
             ValueError: the message has a value that JSON cannot say, such as a time out of range.
         """
-        message = self.message.from_binary(data) if isinstance(data, bytes) else data
-        return self._codec.to_json(message)
+        message = self._from_binary(data) if isinstance(data, bytes) else data
+        if self._has_floats:
+            return self._codec.to_json(message)
+        return message.to_json(**self._printing).encode()
 
     def _refusal(self, raw: bytes) -> Error:
         if len(raw) > MAX_DIAGNOSED_BYTES:
