@@ -1,0 +1,109 @@
+"""Connect in apps of all sorts, without a network."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Mount
+
+from codegen.runtime.connect import mount_connect
+from tests.codegen.gallery.generated import generated
+from tests.codegen.runtime.connect.conftest import pipeline
+from tests.codegen.runtime.http.request import Client
+
+PATH = "/gallery.v1.GalleryService/ListTitles"
+JSON = {"content-type": "application/json"}
+
+
+class Silent:
+    """A channel to a service that never answers."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.cancelled = asyncio.Event()
+
+    async def unary_bytes(self, *_: Any) -> bytes:
+        self.asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.cancelled.set()
+        return b""
+
+
+class Quick:
+    """A channel to a service that answers nothing."""
+
+    async def unary_bytes(self, *_: Any) -> bytes:
+        return b""
+
+
+@pytest.fixture
+def emptied() -> None:
+    """There is nothing to empty."""
+
+
+def mounted(app: Any, channel: Any) -> Any:
+    mount_connect(
+        app,
+        [generated().rpc.GALLERY_SERVICE],
+        registry=generated().descriptors.registry(),
+        pipeline=pipeline(),
+        channel=channel,
+    )
+    return app
+
+
+async def test_middleware_of_the_app_applies() -> None:
+    app = FastAPI()
+    app.add_middleware(CORSMiddleware, allow_origins=["https://a.example"], allow_methods=["POST"])
+    client = Client(mounted(app, Quick()))
+    asked = {"origin": "https://a.example", "access-control-request-method": "POST"}
+    preflight = await client.send("OPTIONS", PATH, headers=asked)
+    assert (preflight.status, preflight.headers["access-control-allow-origin"]) == (200, "https://a.example")
+    answer = await client.send("POST", PATH, b"{}", {**JSON, "origin": "https://a.example"})
+    assert (answer.status, answer.headers["access-control-allow-origin"]) == (200, "https://a.example")
+
+
+async def test_an_app_below_another_serves_it_too() -> None:
+    client = Client(Starlette(routes=[Mount("/rpc", mounted(Starlette(), Quick()))]))
+    assert (await client.send("POST", f"/rpc{PATH}", b"{}", JSON)).content == b"{}"
+    web = {"content-type": "application/grpc-web+json"}
+    assert (await client.send("POST", f"/rpc{PATH}", b"\0\0\0\0\2{}", web)).status == 200
+    assert (await client.send("POST", PATH, b"{}", JSON)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"), [("application/json", b"{}"), ("application/grpc-web+json", b"\0\0\0\0\2{}")]
+)
+async def test_a_client_that_goes_away_cancels_its_call(kind: str, body: bytes) -> None:
+    silent = Silent()
+    app = mounted(FastAPI(), silent)
+    events = iter([{"type": "http.request", "body": body, "more_body": False}])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        if (event := next(events, None)) is not None:
+            return event
+        await silent.asked.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": PATH,
+        "raw_path": PATH.encode(),
+        "query_string": b"",
+        "headers": [(b"content-type", kind.encode())],
+    }
+    await asyncio.wait_for(app(scope, receive, send), 5)
+    assert silent.cancelled.is_set()
+    assert not any(event.get("status") == 200 and kind == "application/json" for event in sent)
