@@ -17,6 +17,10 @@ class ClientGoneError(Exception):
     """The client went away, or has all it asked for; nobody reads more of a response."""
 
 
+class ReceiveError(Exception):
+    """What the app around raised when asked for a body, as its cause: it is the app's to handle."""
+
+
 class Rounds:
     """Looks after the watches of one event loop: those that have lasted a while get timers of their own.
 
@@ -127,8 +131,11 @@ class Watch:
             self._cancel()
 
     async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
+        try:
+            while (await self._receive())["type"] != "http.disconnect":
+                pass
+        except Exception:  # noqa: BLE001 - of the app around; then nobody tells whether the client is there
+            return
         if not self._expired:
             self._gone = True
             self._cancel()

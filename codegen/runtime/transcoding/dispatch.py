@@ -20,7 +20,7 @@ from codegen.runtime.errors import Error
 from codegen.runtime.grpc_client import Channel
 from codegen.runtime.pipeline import REQUEST_ID, Pipeline, internal, request_id
 from codegen.runtime.transcoding.binding import Binding, codec_of
-from codegen.runtime.transcoding.disconnect import ClientGoneError, Rounds
+from codegen.runtime.transcoding.disconnect import ClientGoneError, ReceiveError, Rounds
 from codegen.runtime.transcoding.etag import Tags
 from codegen.runtime.transcoding.exchange import Exchange
 from codegen.runtime.transcoding.http_error import body_of, headers_of, status_of
@@ -128,6 +128,8 @@ class Dispatch(BaseRoute):
                     response = await self._stream(exchange)
         except ClientGoneError:
             return
+        except ReceiveError as outside:
+            raise outside.__cause__ or outside from None
         except Exception as failure:  # noqa: BLE001 - a request's outermost frame: no defect crosses a border
             error = failure if isinstance(failure, Error) else internal(scope["path"], name)
             if exchange is not None and exchange.started:

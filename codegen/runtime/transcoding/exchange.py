@@ -13,7 +13,7 @@ from codegen.runtime.errors import Error
 from codegen.runtime.grpc_client import CallOptions
 from codegen.runtime.transcoding.binding import Binding
 from codegen.runtime.transcoding.compression import Encoder, chosen, compressible, decoder, encoder
-from codegen.runtime.transcoding.disconnect import ClientGoneError, Rounds, Watch
+from codegen.runtime.transcoding.disconnect import ClientGoneError, ReceiveError, Rounds, Watch
 from codegen.runtime.transcoding.metadata import headers_of_metadata
 from codegen.runtime.transcoding.negotiation import BINARY, JSON, is_binary
 from codegen.runtime.transcoding.settings import HttpSettings
@@ -152,7 +152,7 @@ class Exchange:
                 _check(size, limit)
         else:
             while not self._body_read:
-                chunks.append(self._noted(await self.receive()))
+                chunks.append(self._noted(await self._event()))
                 size += len(chunks[-1])
                 _check(size, limit)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
@@ -170,7 +170,7 @@ class Exchange:
         decode = decoder(self.metadata.get("content-encoding")) if self.has_body else None
         size = 0
         while not self._body_read:
-            data = self._noted(await self.receive())
+            data = self._noted(await self._event())
             size += len(data)
             if limit:
                 _check(size, limit)
@@ -179,6 +179,12 @@ class Exchange:
                     yield part
         if decode is not None and size:
             decode.finish()
+
+    async def _event(self) -> Message:
+        try:
+            return await self.receive()
+        except Exception as error:
+            raise ReceiveError from error
 
     def _noted(self, event: Message) -> bytes:
         """What an event brings of the body."""
