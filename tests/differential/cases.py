@@ -147,7 +147,8 @@ class Maker:
         if self.random.random() < 0.03:
             details = self.random.random() < 0.5
             return Answer((), self.random.choice(WITH_DETAILS if details else WITHOUT), details)
-        times = self.random.randint(0, 3) if route.method.server_streaming else 1
+        least = 1 if route.method.response.DESCRIPTOR.full_name == HTTP_BODY else 0  # its type must be said
+        times = self.random.randint(least, 3) if route.method.server_streaming else 1
         return Answer(tuple(self.response(route) for _ in range(times)))
 
     def response(self, route: Route) -> bytes:

@@ -23,6 +23,7 @@ SWITCHED = HttpSettings(
     always_print_fields_with_no_presence=True,
     preserving_proto_field_name=True,
     ignore_unknown_parameters=True,
+    ignore_unknown_fields=True,
 )
 Make = Callable[[Channel, HttpSettings], Dispatch]
 

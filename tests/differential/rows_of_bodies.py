@@ -44,6 +44,18 @@ def body_where_none_belongs(maker: Maker) -> Case:
 
 
 @row(ROWS, 4)
+def unknown_field_passed_over(maker: Maker) -> Case:
+    target = maker.random.choice(["/v1/whole", "/v1/field/inner/{text}", "/v1/fill/{text}"])
+    route = maker.at("POST", target)
+    extra = {"nope": maker.random.choice([1, None, "x", [1, {"a": []}], {"text": 5}])}
+    known = {"/v1/whole": {"text": "a", "several": [extra]}}.get(target, {"name": "a", "inner": extra})
+    body = {**extra, **known}
+    case = maker.case(route, maker.target(route), maker.dumped([body] if "fill" in target else body))
+    case.switched = True
+    return case
+
+
+@row(ROWS, 4)
 def broken_json(maker: Maker) -> Case:
     texts = [
         "{",
