@@ -129,10 +129,9 @@ class MessageJson:
         self.description = description
         self.message = description.type
         self._codec = codec
-        self._registry = codec.registry
         self._shape = codec.shapes.of(description)
         self._walk = codec.shapes.walk
-        self._from_json = self.message.from_json
+        self._registry = codec.registry
         self._from_binary = self.message.from_binary
         self._printing = codec.printing
         self._has_floats = codec.floats.within(description)
@@ -146,16 +145,15 @@ class MessageJson:
         """
         raw = data if data.__class__ is bytes else _encoded(data)
         try:
-            # Parsed twice on purpose: the gate bounds the depth and refuses what the codec would crash on or
-            # read in its own way; the codec's own parser is the fastest way to a message.
+            # The gate bounds the depth and refuses what the codec would crash on or read in its own way.
             value = orjson.loads(raw)
             if value.__class__ is dict:
                 count = self._walk(value, self._shape)
                 if raw.count(b":") != count and not is_unique(raw, count):
                     raise RefusedError
-            if self._known is None:
-                return self._from_json(raw, registry=self._registry)
-            return self._from_text(raw, value)
+            if self._known is not None:
+                value = self._known.of(self.description, value)
+            return message_from_json_value(self.message, value, registry=self._registry)
         except CODEC_ERRORS:
             if _LARGEST_FLOAT.search(raw) is None or not self._codec.floats.within(self.description):
                 raise self._refusal(raw) from None
@@ -177,14 +175,6 @@ class MessageJson:
             if not self._codec.floats.narrow(self.description, value):
                 raise self._codec.diagnosis.of(self.description, value) from None
         return self.parse_value(value)
-
-    def _from_text(self, raw: bytes, value: JsonValue) -> Message[Any]:
-        try:
-            return self._from_json(raw, registry=self._registry)
-        except CODEC_ERRORS:
-            if self._known is None:
-                raise
-        return self._from_value(value)
 
     def _from_value(self, value: JsonValue) -> Message[Any]:
         known = value if self._known is None else self._known.of(self.description, value)
