@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Servicer = aio.ServicerContext[bytes, bytes]
     Requests = AsyncIterator[bytes]
 
-ROOM = 2
+MARGIN = 2
 """Times the largest limit of a method that gRPC itself reads, so that most refusals are the pipeline's.
 
 It bounds what is unpacked of a compressed message, too.
@@ -80,7 +80,7 @@ async def serve_grpc_edge(  # noqa: PLR0913 - what it needs, by keyword
     calls = PassedOn(Relay(pipeline, channel, settings or HttpSettings()))
     methods = [method for each in services for method in each.methods]
     largest = max((pipeline.limit(method) for method in methods), default=0)
-    options = (*OPTIONS, ("grpc.max_receive_message_length", ROOM * largest))
+    options = (*OPTIONS, ("grpc.max_receive_message_length", MARGIN * largest))
     table = {method.path: calls.passing(method) for method in methods}
     names = [each.name for each in services]
     async with serving(address, names, table, calls, options=options, drain=drain) as port:
