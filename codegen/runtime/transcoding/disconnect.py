@@ -29,14 +29,15 @@ class Rounds:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._turns = False
+        self.turns = False
+        """Whether a timer is set; none is while there is nothing to look after."""
         self._young: set[Watch] = set()
         self._old: set[Watch] = set()
 
     def add(self, watch: Watch) -> set[Watch]:
         """Takes a watch; from the set in which it then is, its end removes it."""
-        if not self._turns:
-            self._turns = True
+        if not self.turns:
+            self.turns = True
             self.loop.call_later(GRACE, self._turn)
         self._young.add(watch)
         return self._young
@@ -45,8 +46,8 @@ class Rounds:
         lasting, self._old, self._young = self._old, self._young, set()
         for watch in lasting:
             watch.lasts()
-        self._turns = bool(self._old)
-        if self._turns:
+        self.turns = bool(self._old)
+        if self.turns:
             self.loop.call_later(GRACE, self._turn)
 
 
