@@ -10,7 +10,8 @@ from google.protobuf.message import Message
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from codegen.runtime.client.talk import END, Talk, lowered
+from codegen.runtime.client.calling import RequestsError
+from codegen.runtime.client.talk import END, LEFT, Talk, lowered
 from codegen.runtime.deadline import Deadline
 
 
@@ -39,6 +40,7 @@ async def talked(
             if connection.response is not None:
                 talk.opened(lowered(connection.response.headers.raw_items()))
             sending = asyncio.create_task(_send(connection, talk, first, requests))
+            stack.push_async_callback(connection.close, LEFT)
             stack.push_async_callback(_end, sending)
             while True:
                 yield talk.read(await _received(connection, sending, talk))
@@ -50,8 +52,8 @@ async def _received(connection: ClientConnection, sending: asyncio.Task[None], t
         with Deadline(talk.left()):
             return await connection.recv()
     except ConnectionClosed:
-        if sending.done() and (failure := sending.exception()):
-            raise failure from None
+        if sending.done() and isinstance(failure := sending.exception(), Exception):
+            raise RequestsError(failure) from None
         raise
 
 

@@ -10,7 +10,8 @@ from google.protobuf.message import Message
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, reconnect
 
-from codegen.runtime.client.talk import CLOSE_SECONDS, END, Talk, lowered
+from codegen.runtime.client.calling import RequestsError
+from codegen.runtime.client.talk import CLOSE_SECONDS, END, LEFT, Talk, lowered
 
 
 class _Direct(reconnect):
@@ -40,7 +41,7 @@ def talked(
             while True:
                 yield talk.read(_received(connection, sender, talk))
         finally:
-            connection.close()
+            connection.close(LEFT)
             sender.join(CLOSE_SECONDS)
 
 
@@ -50,7 +51,7 @@ def _received(connection: ClientConnection, sender: _Sender, talk: Talk) -> str 
         return connection.recv(talk.left())
     except ConnectionClosed:
         if sender.failure is not None:
-            raise sender.failure from None
+            raise RequestsError(sender.failure) from None
         raise
 
 
@@ -73,7 +74,7 @@ class _Sender(threading.Thread):
                 raise
             except Exception as failure:  # noqa: BLE001 - it is raised where responses are received
                 self.failure = failure
-                self._connection.close()
+                self._connection.close(LEFT)
 
     def _send(self) -> None:
         if self._first is not None:

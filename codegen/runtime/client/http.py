@@ -148,9 +148,12 @@ class HttpClient:
             first = await anext(messages, None) if route.variables else None
             talk = Talk(self._calling, route, first, options)
             token = await self._token() if talk.needs_token and self._token else ""
-            async with contextlib.aclosing(talked(talk, token, first, messages)) as responses:
-                async for data in responses:
-                    yield response.FromString(data)
+            try:
+                async with contextlib.aclosing(talked(talk, token, first, messages)) as responses:
+                    async for data in responses:
+                        yield response.FromString(data)
+            except RequestsError as failed:
+                raise failed.error from failed.__cause__
 
     async def _unary(self, sending: Sending) -> bytes:
         attempts = Attempts(sending.binding.route.method, self._calling.budget)

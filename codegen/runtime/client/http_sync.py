@@ -121,9 +121,12 @@ class HttpSyncClient:
         first = next(messages, None) if route.variables else None
         talk = Talk(self._calling, route, first, options)
         token = self._token() if talk.needs_token and self._token else ""
-        with contextlib.closing(talked(talk, token, first, messages)) as responses:
-            for data in responses:
-                yield response.FromString(data)
+        try:
+            with contextlib.closing(talked(talk, token, first, messages)) as responses:
+                for data in responses:
+                    yield response.FromString(data)
+        except RequestsError as failed:
+            raise failed.error from failed.__cause__
 
     def _whole(self, sending: Sending, body: Body) -> bytes:
         """One attempt whose answer is one message."""

@@ -103,17 +103,13 @@ class ClientBinding:
             Error: INVALID_FIELD: it says what only the first can say, in path and query, or what raw content
                 cannot say.
         """
-        if self.sends_raw:
-            content, rest = self._content(request)
-            _check_nothing_else(self._json(rest))
-            return content.data
-        told = self._json(request)
         if self._body is None:
-            return told
-        values: dict[str, JsonValue] = orjson.loads(told)
+            return self._content(request).data if self.sends_raw else self._json(request)
+        values: dict[str, JsonValue] = orjson.loads(self._json(request))
         body = values.pop(self._body.json_name, None)
-        _check_nothing_else(orjson.dumps(values))
-        return orjson.dumps(body)
+        for name in values:
+            raise invalid(name, "of a stream only the first message can say it, in path and query")
+        return self._content(request).data if self.sends_raw else orjson.dumps(body)
 
     def item(self, written: Written) -> bytes:
         """The body's part of the first request of a stream."""
@@ -175,24 +171,26 @@ class ClientBinding:
         return told
 
     def _raw(self, request: Message) -> Written:
-        content, rest = self._content(request)
+        """Raw content is no part of path and query, but its type may be."""
+        content = self._content(request)
+        rest = type(request)()
+        rest.CopyFrom(request)
+        (rest if self._body is None else getattr(rest, self._body.name)).ClearField("data")
         values: dict[str, JsonValue] = orjson.loads(self._json(rest))
-        target = self._with_query(self._target(values), values)
-        given = self._body is None or request.HasField(self._body.name)
-        return Written(target, content.data if given else None, content.content_type)
-
-    def _content(self, request: Message) -> tuple[HttpBody, Message]:
-        """The content of a request, and the request without it."""
-        content, rest = HttpBody(), type(request)()
+        target = self._target(values)
         if self._body is None:
-            content.ParseFromString(request.SerializeToString())
-        else:
-            rest.CopyFrom(request)
-            content.ParseFromString(getattr(rest, self._body.name).SerializeToString())
-            rest.ClearField(self._body.name)
+            return Written(target, content.data, content.content_type)
+        values.pop(self._body.json_name, None)
+        data = content.data if request.HasField(self._body.name) else None
+        return Written(self._with_query(target, values), data, content.content_type)
+
+    def _content(self, request: Message) -> HttpBody:
+        """The content of a request."""
+        body = request if self._body is None else getattr(request, self._body.name)
+        content = HttpBody.FromString(body.SerializeToString())
         if content.extensions:
             raise invalid("extensions", "raw content has none")
-        return content, rest
+        return content
 
     def _path(self, variable: Variable) -> tuple[DescField, ...]:
         path = field_path(self._request.description, ".".join(variable.field))
@@ -232,9 +230,3 @@ def _may_have(message: DescMessage, field: DescField | None, name: str) -> bool:
     if not isinstance(sent, DescMessage):
         return False
     return sent.type_name in OPAQUE or any(each.json_name == name for each in sent.fields)
-
-
-def _check_nothing_else(rest: bytes) -> None:
-    """Refuses fields of a later request that nothing carries."""
-    for name in orjson.loads(rest):
-        raise invalid(name, "of a stream only the first message can say it, in path and query")

@@ -21,15 +21,19 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from codegen.runtime.client.calling import Calling, late, lost, needs_token
 from codegen.runtime.client.channel import HttpOptions
 from codegen.runtime.client.exchange import Head, Headers, is_failure, stated_error
-from codegen.runtime.errors import Error, Reason
+from codegen.runtime.errors import HTTP_STATUS, Error, Reason, code_name
 from codegen.runtime.json_diagnosis import invalid
 from codegen.runtime.transcoding.route import Route
 
 END: Final = ""
 """The text that ends the requests: JSON is never empty."""
+LEFT: Final = 4001
+"""Close code of a client that does not wait for the end: 4000 and CANCELLED."""
 CLOSE_SECONDS: Final = 2.0
 """For the closing handshake."""
 _NORMAL: Final = 1000
+_OWN_CODES: Final = 4000
+"""Close codes from here on are canonical codes."""
 _REASONS: Mapping[int, Reason] = {
     1003: reasons.UNSUPPORTED_MEDIA_TYPE,
     1007: reasons.MALFORMED_BODY,
@@ -139,12 +143,18 @@ class Talk:
                 raise Error(_REASONS[sent.code], "the answer cannot be read") from closed
             raise lost() from closed
         if said.code != _NORMAL:
-            reason = _REASONS.get(said.code, reasons.DEPENDENCY_UNAVAILABLE)
-            raise Error(reason, said.reason or f"the connection ended with code {said.code}") from closed
+            why = said.reason or f"the connection ended with code {said.code}"
+            raise Error(_reason(said.code), why) from closed
 
     def _check(self, value: Any) -> None:
         if is_failure(value, ambiguous=self._binding.may_say_error):
             raise stated_error(value["error"], self._head, self._calling.refusals)
+
+
+def _reason(close_code: int) -> Reason:
+    if (code := close_code - _OWN_CODES) in HTTP_STATUS:
+        return Reason(code_name(code), "", code)
+    return _REASONS.get(close_code, reasons.DEPENDENCY_UNAVAILABLE)
 
 
 def lowered(headers: Any) -> Headers:

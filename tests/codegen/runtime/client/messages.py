@@ -48,10 +48,10 @@ _SCALARS: dict[int, st.SearchStrategy[Any]] = {
 def requests(draw: Draw, route: Route) -> Any:
     """A request that the route can carry."""
     request = route.method.request()
-    if request.DESCRIPTOR.full_name == HTTP_BODY:
-        return _message(draw, request.DESCRIPTOR, 0, in_query=False)
     body = None if route.body == "*" else route.body
-    for field in _chosen(draw, request.DESCRIPTOR):
+    if request.DESCRIPTOR.full_name == HTTP_BODY:
+        request = _message(draw, request.DESCRIPTOR, 0, in_query=False)
+    for field in _chosen(draw, request.DESCRIPTOR) if request.DESCRIPTOR.full_name != HTTP_BODY else ():
         in_query = body is not None and field.name != body
         _set(draw, request, field, 0, in_query=in_query)
     for variable in route.variables:
@@ -80,8 +80,7 @@ def _set_variable(draw: Draw, request: Any, path: tuple[str, ...], pattern: tupl
     if field.type != FieldDescriptor.TYPE_STRING:
         request.ClearField(field.name)
         _set(draw, request, field, 0, in_query=False)
-        if field.type == FieldDescriptor.TYPE_BYTES and not getattr(request, field.name):
-            setattr(request, field.name, b"x")
+        _fill(request, field)
         return
     parts: list[str] = []
     for segment in pattern:
@@ -92,6 +91,18 @@ def _set_variable(draw: Draw, request: Any, path: tuple[str, ...], pattern: tupl
     if pattern == ("*",):
         parts = [draw(TEXT.filter(lambda text: text not in {"", ".", ".."}))]
     setattr(request, path[-1], "/".join(parts))
+
+
+def _fill(message: Any, field: Any) -> None:
+    """Gives a value that is empty, as no path can say, a value."""
+    if field.type == FieldDescriptor.TYPE_BYTES and not getattr(message, field.name):
+        setattr(message, field.name, b"x")
+    elif field.type == FieldDescriptor.TYPE_MESSAGE:
+        value = getattr(message, field.name)
+        value.SetInParent()
+        kind = value.DESCRIPTOR.name
+        if kind in ("StringValue", "BytesValue") and value.value in ("", b"", ".", ".."):
+            value.value = "x" if kind == "StringValue" else b"x"
 
 
 def _chosen(draw: Draw, description: Any) -> list[Any]:

@@ -88,6 +88,7 @@ async def test_responses_are_read_in_both_forms_and_the_handshake_says_who_calls
         ([], 1009, "TOO_LARGE"),
         ([], 1011, "INTERNAL"),
         ([], 1012, "DEPENDENCY_UNAVAILABLE"),
+        ([], 4007, "PERMISSION_DENIED"),
         ([], 4999, "DEPENDENCY_UNAVAILABLE"),
     ],
 )
