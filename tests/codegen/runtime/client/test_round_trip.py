@@ -14,7 +14,7 @@ from tests.codegen.runtime.client.messages import HTTP_BODY, items, requests
 from tests.codegen.runtime.client.round_trip import RoundTrip
 from tests.codegen.runtime.http.schema import schema
 
-SETTINGS = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def _routes(schema_name: str) -> list[Route]:
