@@ -173,6 +173,7 @@ class Diagnosis:
     def __init__(self, registry: Registry, *, ignore_unknown_fields: bool = False) -> None:
         self._registry = registry
         self._ignores_unknown = ignore_unknown_fields
+        self._names: dict[str, dict[str, DescField]] = {}
 
     def of(self, description: DescMessage, value: JsonValue) -> Error:
         """The first thing that is wrong with JSON which was refused as this type."""
@@ -225,7 +226,7 @@ class Diagnosis:
     def _object_rules(
         self, description: DescMessage, value: Mapping[str, JsonValue], path: str, depth: int
     ) -> Iterator[Error]:
-        fields = names(description)
+        fields = self._names_of(description)
         seen: dict[str, str] = {}
         for key, item in value.items():
             field = fields.get(key)
@@ -239,6 +240,12 @@ class Diagnosis:
             if slot:
                 seen[slot] = key
             yield from self._value_rules(field, item, here, depth + 1)
+
+    def _names_of(self, description: DescMessage) -> dict[str, DescField]:
+        known = self._names.get(description.type_name)
+        if known is None:
+            known = self._names[description.type_name] = names(description)
+        return known
 
     def _unknown(self, description: DescMessage, key: str, item: JsonValue, path: str) -> Iterator[Error]:
         if self._ignores_unknown:
@@ -278,7 +285,7 @@ class Diagnosis:
     def _narrowed(self, description: DescMessage, value: JsonValue, path: str, depth: int) -> Error | None:
         if not isinstance(value, dict) or description.type_name in OPAQUE:
             return invalid(path, f"{expected(description)} is expected")
-        fields = names(description)
+        fields = self._names_of(description)
         for key, item in value.items():
             field = fields.get(key)
             if field is not None and self._refuses(description, field, item):

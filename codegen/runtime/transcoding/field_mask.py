@@ -68,7 +68,8 @@ def paths_in_json(description: DescMessage, value: JsonValue) -> Iterator[str]:
 
     Lists, maps, well-known types and empty objects end a path. What the type does not have is left out.
     """
-    level = [(iter(value.items()), names(description), "")] if isinstance(value, dict) else []
+    known = {description.type_name: names(description)}
+    level = [(iter(value.items()), known[description.type_name], "")] if isinstance(value, dict) else []
     while level:
         items, fields, prefix = level[-1]
         for key, item in items:
@@ -79,7 +80,9 @@ def paths_in_json(description: DescMessage, value: JsonValue) -> Iterator[str]:
             if within is None:
                 yield f"{prefix}{field.name}"
             else:
-                level.append((iter(item.items()), names(within), f"{prefix}{field.name}."))
+                if within.type_name not in known:
+                    known[within.type_name] = names(within)
+                level.append((iter(item.items()), known[within.type_name], f"{prefix}{field.name}."))
                 break
         else:
             level.pop()
