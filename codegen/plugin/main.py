@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from typing import Final, cast
@@ -22,6 +23,7 @@ _FEATURES: Final = (
 
 def main() -> None:
     """Runs as a plugin of buf or protoc."""
+    gc.disable()  # a fifth of the time, in a process that ends when it has answered
     request = CodeGeneratorRequest.from_binary(sys.stdin.buffer.read())
     sys.stdout.buffer.write(respond(request).to_binary())
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
+import orjson
 from protobuf import DescMessage
 
 from codegen.plugin.backend import Output, Run
@@ -31,8 +32,8 @@ def generate(run: Run) -> Iterable[Output]:
     values = run.parameters.values
     info = {"title": values.get("openapi_title", "API"), "version": values.get("openapi_version", "0")}
     document = _Document(run.schema).whole(info, values.get("openapi_server", "/"))
-    text = json.dumps(document, indent=2, ensure_ascii=False)
-    yield Output(run.parameters.required("openapi"), text + "\n")
+    text = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    yield Output(run.parameters.required("openapi"), text.decode())
 
 
 class _Document:

@@ -1,12 +1,13 @@
 """Generates Google's own APIs, imports what came out and routes URLs: `python -m tests.codegen.google_apis`.
 
-Arguments: a folder of protos, a folder to write to, and which part of how many. One process does one part of
-the packages; what it found comes out as JSON.
+Arguments: a folder of protos, and a folder to write to. Files of whole packages come in, a line each; what
+was found comes out as JSON.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import importlib.util
 import json
@@ -38,7 +39,7 @@ SHADOWED: Final = ("google.cloud.bigquery.storage.", "google.cloud.discoveryengi
 class Found:
     """What one part came to."""
 
-    files: int = 0
+    files: int
     """Files with HTTP rules."""
     errors: list[str] = field(default_factory=list)
     """Of the plugin."""
@@ -50,46 +51,49 @@ class Found:
 
 
 def main() -> None:
-    """Does one part."""
-    source, out, part, parts = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    found = Found()
-    packages = _packages(source)
-    mine = {name: packages[name] for name in sorted(packages)[part::parts]}
-    found.files = sum(map(len, mine.values()))
-    descriptors = _compiled(source, out, [file for files in mine.values() for file in files])
+    """Does all that is asked for."""
+    source, out = Path(sys.argv[1]), Path(sys.argv[2])
+    files = sys.stdin.read().split()
+    found = Found(len(files))
+    descriptors = _compiled(source, out, files)
+    gc.freeze()
+    packages: dict[str, list[str]] = defaultdict(list)
+    for file in files:
+        packages[package_of(file)].append(file)
     sys.path.insert(0, str(out))
-    for package, files in mine.items():
-        _generate(descriptors, package, files, out, found)
+    for package, mine in packages.items():
+        _generate(descriptors, package, mine, out, found)
     if not found.errors:
-        for package in mine:
+        for package in packages:
             _import_and_route(out, package, found)
     sys.stdout.write(json.dumps(asdict(found)))
 
 
-def _packages(source: Path) -> dict[str, list[str]]:
-    """Files with HTTP rules by folder, which is one API in one version: what one gateway serves."""
-    packages: dict[str, list[str]] = defaultdict(list)
-    for path in sorted(source.rglob("*.proto")):
-        if "(google.api.http)" in path.read_text("utf-8") and path.parts[len(source.parts)] != "build":
-            packages[path.relative_to(source).parent.as_posix().replace("/", ".")].append(
-                path.relative_to(source).as_posix()
-            )
-    return packages
+def with_rules(source: Path) -> list[str]:
+    """Files with HTTP rules, sorted by path."""
+    paths = (path for path in source.rglob("*.proto") if b"(google.api.http)" in path.read_bytes())
+    return sorted(path.relative_to(source).as_posix() for path in paths)
+
+
+def package_of(file: str) -> str:
+    """The package of a file's folder: one API in one version, which is what one gateway serves."""
+    return file.rpartition("/")[0].replace("/", ".")
 
 
 def _compiled(source: Path, out: Path, files: Sequence[str]) -> dict[str, FileDescriptorProto]:
     """Descriptors of the files and of what they import, which protoc also makes modules of."""
     image = out / "image"
-    _protoc(source, ["--include_imports", "--include_source_info", f"--descriptor_set_out={image}", *files])
+    options = ["--include_imports", "--include_source_info", f"--descriptor_set_out={image}"]
+    _protoc([f"-I{source}", *options, *files])
     descriptors = {file.name: file for file in FileDescriptorSet.from_binary(image.read_bytes()).file}
     # What is installed stays what it is: another copy would hide it.
     missing = [name for name in descriptors if not _is_installed(name)]
-    _protoc(source, [f"--python_out={out}", *missing])
+    _protoc([f"--descriptor_set_in={image}", f"--python_out={out}", *missing])
     return descriptors
 
 
-def _protoc(source: Path, arguments: Sequence[str]) -> None:
-    command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{source}", *arguments]
+def _protoc(arguments: Sequence[str]) -> None:
+    command = [sys.executable, "-m", "grpc_tools.protoc", *arguments]
     subprocess.run(command, check=True, capture_output=True)
 
 
