@@ -164,6 +164,8 @@ def _allowed(method: Method, identity: Identity | None) -> Identity | None:
     auth = method.policy.auth
     if auth is Auth.NONE:
         return identity
+    if auth is Auth.USER and identity is not None and identity.subject and not method.policy.scopes:
+        return identity  # as most calls are
     if auth is Auth.UNSPECIFIED:
         raise Error(reasons.FORBIDDEN, f"{method.full_name} has no policy")
     if identity is None:

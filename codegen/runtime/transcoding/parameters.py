@@ -205,15 +205,15 @@ def _integer(text: str) -> JsonValue:
 
 def _pairs(query: bytes) -> Iterator[tuple[str, str]]:
     """Names and values of a query string (`application/x-www-form-urlencoded`)."""
-    for part in query.decode("latin-1").split("&"):
+    raw = query.decode("latin-1")
+    encoded = "%" in raw or "+" in raw or not raw.isascii()
+    for part in raw.split("&"):
         if part:
             name, _, text = part.partition("=")
-            yield _plain(name, name), _plain(text, name)
+            yield (_plain(name, name), _plain(text, name)) if encoded else (name, text)
 
 
 def _plain(text: str, name: str) -> str:
-    if "%" not in text and "+" not in text and text.isascii():
-        return text
     plain = unescaped(text.replace("+", " "))
     if plain is None:
         raise invalid(name, "it is not percent-encoded UTF-8")
