@@ -37,7 +37,7 @@ TOLD = frozenset(
         grpc.StatusCode.UNAUTHENTICATED,
     )
 )
-"""Codes that a service says, whatever it was written with, and gRPC itself does not; all others may be defects."""
+"""Codes that a service says, whatever it was written with, and gRPC itself does not. Others may be defects."""
 
 
 class Verdict(Enum):
