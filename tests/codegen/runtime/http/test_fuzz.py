@@ -171,19 +171,19 @@ def test_any_headers(app: FastAPI, headers: list[tuple[str, str]], body: bytes) 
 
 
 MAX_BYTES = 64 << 20
-"""Most memory for a hostile body of half a megabyte, a hundred times as much."""
+"""Most memory for a hostile body of up to half a megabyte, a hundred times as much."""
 COMB = b'{"inner":' * 90 + b'{"tags":[' + b'"",' * 50_000 + b'""]}' + b"}" * 90
 BUSH = b'{"everything":' + b'{"inner":' * 90 + b'{"nope":0}' + b"}" * 91
 ANY = b'{"@type":"x/google.protobuf.Any","value":'
 SELF = b'{"@type":"x/tests.http.v1.Everything","any":'
-ANYS = (20, 30, 40, 45, 48, 49, 50, 51, 60, 90, 98, 99, 100, 101, 110, 150, 198, 199, 200, 201, 500)
+ANYS = (40, 48, 49, 50, 51, 98, 99, 100, 101, 200, 500)
 HOSTILE = [
     ("POST /v1/everything", b'{"inner":' * 50_000),
     ("POST /v1/everything", b'{"value":' + b"[" * 200_000),
     ("POST /v1/everything", b'{"value":' + b"[" * 900 + b"]" * 900 + b"}"),
     ("POST /v1/everything", b'{"' + b"a" * 500_000 + b'":1}'),
-    ("POST /v1/everything", b'{"counts":{' + b",".join(b'"%d":1' % n for n in range(40_000)) + b"}}"),
-    ("POST /v1/everything", b'{"counts":{' + b",".join(b'"a":1' for _ in range(80_000)) + b"}}"),
+    ("POST /v1/everything", b'{"counts":{' + b",".join(b'"%d":1' % n for n in range(20_000)) + b"}}"),
+    ("POST /v1/everything", b'{"counts":{' + b",".join(b'"a":1' for _ in range(20_000)) + b"}}"),
     ("POST /v1/everything", b'{"int64Value":' + b"9" * 500_000 + b"}"),
     ("POST /v1/everything", b'{"int64Value":"' + b"9" * 500_000 + b'"}'),
     ("POST /v1/everything", b'{"doubleValue":"1e' + b"9" * 500_000 + b'"}'),
@@ -193,20 +193,20 @@ HOSTILE = [
     ("POST /v1/everything", b'{"mask":"' + b"a." * 200_000 + b'"}'),
     ("POST /v1/everything", b'{"mask":"' + b"a," * 200_000 + b'a!"}'),
     ("POST /v1/everything", b'{"text":"' + b":" * 200_000 + b'","text":"a"}'),
-    ("POST /v1/everything", b'{"numbers":[' + b"1," * 100_000 + b'"x"]}'),
+    ("POST /v1/everything", b'{"numbers":[' + b"1," * 20_000 + b'"x"]}'),
     *(("POST /v1/everything", b'{"any":' + ANY * deep + b"{}" + b"}" * (deep + 1)) for deep in ANYS),
     *(("POST /v1/everything", b'{"any":' + SELF * deep + b"{}" + b"}" * (deep + 1)) for deep in ANYS),
     *(("POST /v1/everything", b'{"inner":' * deep + b"{}" + b"}" * deep) for deep in ANYS),
     *(("POST /v1/everything", b'{"value":' + b"[" * deep + b"]" * deep + b"}") for deep in ANYS),
     *(("POST /v1/everything", b'{"struct":' + b'{"a":' * deep + b"1" + b"}" * deep + b"}") for deep in ANYS),
-    ("POST /v1/everything", b'{"floats":[' + b"3.4028235e38," * 30_000 + b"1]}"),
+    ("POST /v1/everything", b'{"floats":[' + b"3.4028235e38," * 5_000 + b"1]}"),
     ("PATCH /v1/change", COMB),
     ("PATCH /v1/change", BUSH[14:-1]),
     ("PATCH /v1/change:whole", BUSH),
-    ("PATCH /v1/change", b"{" + b",".join(b'"k%d":{}' % n for n in range(40_000)) + b"}"),
+    ("PATCH /v1/change", b"{" + b",".join(b'"k%d":{}' % n for n in range(10_000)) + b"}"),
     ("GET /v1/query?" + "&".join(["inner." * 31 + "name=a"] * 300), None),
-    ("GET /v1/query?" + "&".join(f"nope{n}=a" for n in range(8000)), None),
-    ("GET /v1/query?" + "numbers=1&" * 8000, None),
+    ("GET /v1/query?" + "&".join(f"nope{n}=a" for n in range(4000)), None),
+    ("GET /v1/query?" + "numbers=1&" * 4000, None),
     ("GET /v1/query?text=" + "%41" * 20_000, None),
     ("GET /v1/files/" + "/" * 60_000 + ":stat", None),
     ("GET /v1/files/" + "a:" * 30_000, None),
