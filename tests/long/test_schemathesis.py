@@ -16,7 +16,7 @@ from tests.codegen.gallery.served import served
 from tests.long.schema_runs import Run, Spellings, run
 from tests.system import System
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(150)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 LAST = ("/v1/auth/logout",)
 """Paths whose calls end the login that the others need."""
@@ -39,7 +39,7 @@ async def test_the_gallery_does_what_its_document_says() -> None:
         async with httpx.AsyncClient(base_url=gallery.url) as client:
             document = _without((await client.get("/openapi.json")).json(), NOT_CALLED)
         spellings = Spellings(document, generated().routes, generated().descriptors.registry())
-        done = await asyncio.to_thread(run, document, gallery.url, gallery.token, 40, spellings)
+        done = await asyncio.to_thread(run, document, gallery.url, gallery.token, 10, spellings)
     _check(done, document)
     assert done.requests > 600
 
