@@ -75,6 +75,9 @@ FAILURES: Final[Mapping[int, Failure]] = {
     415: Failure(
         "UnsupportedMediaType", "The body is in a format that is not offered.", 3, ("UNSUPPORTED_MEDIA_TYPE",)
     ),
+    426: Failure(
+        "UpgradeRequired", "A WebSocket must be opened here.", 12, ("METHOD_NOT_ALLOWED",), ("Upgrade",)
+    ),
     429: Failure("TooManyRequests", "Too much is asked now.", 8, ("OVERLOADED",), ("Retry-After",)),
     500: Failure("InternalError", "A defect of the server; its log has the request's id.", 13, ("INTERNAL",)),
     503: Failure(
@@ -192,6 +195,7 @@ def headers() -> Node:
         "Allow": "The verbs that the path has.",
         "ETag": "The version of what is answered; for `If-None-Match` and `If-Match`.",
         "Retry-After": "Seconds after which to try again.",
+        "Upgrade": "`websocket`.",
         "WWW-Authenticate": "`Bearer`, and what is wrong with the token (RFC 6750).",
         "X-Request-Id": "Names the request; it is in the server's log.",
     }
@@ -218,6 +222,8 @@ def _statuses(method: Method, binding: Binding) -> Iterable[int]:
         yield 404
     if method.http.if_match:
         yield 412
+    if method.http.websocket:
+        yield 426
     if binding.body:
         yield 415
     if binding.body or policy.max_request_bytes:

@@ -28,6 +28,7 @@ VALUES: Final = (
     "descriptors",
     "es",
     "openapi",
+    "openapi_server",
     "openapi_title",
     "openapi_version",
     "route_report",

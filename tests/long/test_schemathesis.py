@@ -20,8 +20,8 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 LAST = ("/v1/auth/logout",)
 """Paths whose calls end the login that the others need."""
-NOT_CALLED = ("/v1/talk", "/v1/fail", "/v1/metadata")
-"""A WebSocket, of which schemathesis knows nothing, and what fails because it is asked to."""
+NOT_CALLED = ("/v1/fail", "/v1/metadata")
+"""What fails because it is asked to."""
 
 
 def test_the_gateway_does_what_its_document_says(system: System) -> None:

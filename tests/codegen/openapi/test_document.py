@@ -139,6 +139,7 @@ def test_streams_sockets_and_raw_content_are_described() -> None:
     assert recorded["application/json"]["schema"] == {"type": "array", "items": item}
     assert recorded["application/x-ndjson"]["x-itemSchema"] == item
     talk = paths["/v1/talk"]["get"]["responses"]
+    assert talk["426"]["$ref"].endswith("UpgradeRequired")
     assert talk["101"]["x-websocket"] == {"send": item, "receive": item}
     assert list(paths["/v1/mirror"]["post"]["requestBody"]["content"]) == ["*/*"]
     image = paths["/v1/rooms/{name_1}/paintings/{name_2}/image"]
