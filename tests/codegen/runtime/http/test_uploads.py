@@ -22,6 +22,7 @@ from codegen.runtime.local import Local
 from codegen.runtime.pipeline import Pipeline
 from codegen.runtime.transcoding.dispatch import Dispatch
 from codegen.runtime.transcoding.mount import mount
+from codegen.runtime.transcoding.route import Route
 from tests.codegen.gallery.generated import generated
 from tests.codegen.gallery.served import MAX_REQUEST_BYTES, Served, served
 from tests.codegen.gallery.service import Gallery
@@ -236,6 +237,20 @@ async def test_query_parameters_fill_the_first_part(client: httpx.AsyncClient) -
     assert (answer.status_code, fields(answer)) == (400, ["offset"])
 
 
+async def test_only_the_first_part_says_more_than_its_content(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[str, int, str]] = []
+
+    async def upload(self: Gallery, requests: AsyncIterator[Any], _context: Context) -> Any:
+        said.extend([(part.name, part.offset, part.image.content_type) async for part in requests])
+        return self.pb.RecordResponse()
+
+    monkeypatch.setattr(Gallery, "upload", upload)
+    async with served() as gallery, httpx.AsyncClient(base_url=gallery.url) as client:
+        await client.post(f"{PARTS}?offset=5", content=b"x" * 200_000, headers={"content-type": "image/png"})
+    assert said[0] == ("rooms/1/paintings/2", 5, "image/png")
+    assert set(said[1:]) == {("", 0, "")}
+
+
 async def test_raw_content_is_decompressed(client: httpx.AsyncClient) -> None:
     headers = {"content-encoding": "gzip", "content-type": "text/plain"}
     answer = await client.post(PARTS, content=gzip.compress(b"x" * 1_000_000), headers=headers)
@@ -252,10 +267,10 @@ async def test_a_deadline_ends_an_upload(gallery: Served) -> None:
     assert await status_of_unfinished(gallery, b"{}", b"x-request-timeout: 0.2\r\n") == 504
 
 
-def _app() -> FastAPI:
+def _app(*routes: Route) -> FastAPI:
     app = FastAPI(redirect_slashes=False)
     dispatch = Dispatch(
-        generated().routes,
+        routes or generated().routes,
         registry=generated().descriptors.registry(),
         pipeline=Pipeline(Authenticator(UserTokens(b"k" * 32, 60), None), max_request_bytes=1000),
         channel=Local([(generated().rpc.GALLERY_SERVICE, Gallery())]),
