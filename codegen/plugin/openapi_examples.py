@@ -28,7 +28,7 @@ _FORMATS: Final = {
     "uri-reference": "/example",
     "uuid": "123e4567-e89b-12d3-a456-426614174000",
 }
-_TEXTS: Final = ("example", "EXAMPLE", "rooms/1", "en-US", "1")
+_TEXTS: Final = ("example", "EXAMPLE", "shelves/1", "en-US", "1")
 _BYTES: Final = 65
 """Lengths tried for an example of bytes."""
 _BASE64: Final = "ZXhhbXBsZQ=="
