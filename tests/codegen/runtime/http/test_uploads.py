@@ -22,7 +22,7 @@ from codegen.runtime.local import Local
 from codegen.runtime.pipeline import Pipeline
 from codegen.runtime.transcoding.dispatch import Dispatch
 from codegen.runtime.transcoding.mount import mount
-from codegen.runtime.transcoding.route import Route
+from codegen.runtime.transcoding.route import Route, Variable
 from tests.codegen.gallery.generated import generated
 from tests.codegen.gallery.served import MAX_REQUEST_BYTES, Served, served
 from tests.codegen.gallery.service import Gallery
@@ -277,6 +277,24 @@ def _app(*routes: Route) -> FastAPI:
     )
     mount(app, dispatch, {})
     return app
+
+
+@pytest.mark.parametrize(
+    ("body", "target", "content"),
+    [
+        ("*", "/v1/texts/x/events", b'[{"id":1},{"id":2}]'),
+        ("painting", "/v1/texts/x/events?id=5", b"{} {}"),
+        ("", "/v1/texts/x/events?id=5", b""),
+    ],
+)
+async def test_path_and_query_fill_the_first_message(body: str, target: str, content: bytes) -> None:
+    record = next(route.method for route in generated().routes if route.method.name == "Record")
+    segments, variables = ("v1", "texts", "*", "events"), (Variable(("text",), 2, 3),)
+    app = _app(Route(record, "POST", "/v1/texts/{text}/events", segments, "", variables, body))
+    answer = await Client(app).send("POST", target, content)
+    assert answer.json() == {"count": "2" if content else "1", "text": "x"}
+    unclear = await Client(app).send("POST", "/v1/texts/%ff/events", content)
+    assert (unclear.status, unclear.reason) == (400, "MALFORMED_PATH")
 
 
 PIECES = st.sampled_from(
