@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -15,11 +15,13 @@ from idiom.v1.reason_errors import DEADLINE_EXCEEDED, DRAINING, MALFORMED_BODY
 
 from codegen.runtime.context import Context, Wire
 from codegen.runtime.errors import Error, to_status
+from codegen.runtime.grpc_failure import CODES, DETAILS
 from codegen.runtime.grpc_metadata import received, sendable
 from codegen.runtime.pipeline import internal, request_id
 from codegen.runtime.validation import validate
 
 if TYPE_CHECKING:
+    from google.rpc import status_pb2
     from grpc import aio
 
     from codegen.runtime.method import Method
@@ -28,13 +30,10 @@ if TYPE_CHECKING:
     Servicer = aio.ServicerContext[bytes, bytes]
     Requests = AsyncIterator[bytes]
 
-DETAILS = "grpc-status-details-bin"
-"""Trailing metadata that carries google.rpc.Status; gRFC A66 and the richer error model."""
 MAX_DETAILS = 4500
 """Bytes of details: gRPC clients may refuse more than 8 KiB of metadata."""
 MAX_MESSAGE = 1000
 """Bytes of a message in UTF-8; outside ASCII, `grpc-message` takes three times as many."""
-CODES: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class Calls:
@@ -200,12 +199,25 @@ def parsed(method: Method, data: bytes) -> Message:
         raise Error(MALFORMED_BODY, f"the request is not a serialized {name}") from None
 
 
-async def refuse(servicer: Servicer, error: Error) -> None:
-    """End a call with an error. What metadata cannot carry is left out, the largest detail first."""
+def bounded(error: Error, message: int, whole: int) -> status_pb2.Status:
+    """The error as a status of bounded size: what is too much is left out, the largest detail first.
+
+    Args:
+        error: what happened.
+        message: most bytes of its message in UTF-8.
+        whole: most bytes of the status; more than those of the message.
+    """
     status = to_status(error)
-    status.message = error.message.encode()[:MAX_MESSAGE].decode(errors="ignore")
-    while status.ByteSize() > MAX_DETAILS:
+    if len(status.message) > message // 4:  # a character has four bytes at most
+        status.message = error.message.encode()[:message].decode(errors="ignore")
+    while status.ByteSize() > whole:
         status.details.remove(max(status.details, key=lambda detail: detail.ByteSize()))
+    return status
+
+
+async def refuse(servicer: Servicer, error: Error) -> None:
+    """End a call with an error, as far as metadata can carry it."""
+    status = bounded(error, MAX_MESSAGE, MAX_DETAILS)
     code = CODES.get(error.reason.code, grpc.StatusCode.UNKNOWN)
     await servicer.abort(code, status.message, ((DETAILS, status.SerializeToString()),))
 

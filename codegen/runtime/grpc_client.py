@@ -19,7 +19,7 @@ from codegen.runtime.coalescing.caller import Caller, LostCallError, NotCoalesce
 from codegen.runtime.context import Identity
 from codegen.runtime.deadline import Deadline
 from codegen.runtime.errors import Error
-from codegen.runtime.grpc_failure import Verdict, error_of, verdict_of
+from codegen.runtime.grpc_failure import Verdict, error_of, lost, verdict_of
 from codegen.runtime.grpc_link import GRACE, Link
 from codegen.runtime.grpc_metadata import Metadata, sendable
 from codegen.runtime.method import Discovery, Method, Service
@@ -125,9 +125,11 @@ class Upstreams:
         self._turn = 0
         self._followers: list[asyncio.Task[None]] = []
         self._closing: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         """Start following the instances; opens no connection."""
+        self._closed = False
         self._followers = [
             background(self._follow(target), f"upstreams {target}") for target in self._instances
         ]
@@ -136,7 +138,8 @@ class Upstreams:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Close all connections."""
+        """Close all connections; calls that are still under way fail."""
+        self._closed = True
         tasks = [*self._followers, *self._closing]
         for task in tasks:
             task.cancel()
@@ -144,6 +147,7 @@ class Upstreams:
             await asyncio.wait(tasks)
         for caller in self._callers.values():
             await caller.close()
+        self._callers.clear()
         for link in self._links.values():
             await link.close()
         self._links.clear()
@@ -158,29 +162,34 @@ class Upstreams:
         while True:
             link = await self._found(method, options, search)
             try:
-                return await self._attempt(link, method, request, options, search.left)
+                return await self._attempt(link, method, request, options, search)
             except aio.AioRpcError as failure:
                 if not search.goes_on(link, verdict_of(failure, method.policy.retry)):
                     raise error_of(failure) from failure
-            except LostCallError as lost:
-                again = Verdict.ELSEWHERE if lost.unsent else verdict_of(lost.failure, method.policy.retry)
+            except LostCallError as call:
+                again = Verdict.ELSEWHERE if call.unsent else verdict_of(call.failure, method.policy.retry)
                 if not search.goes_on(link, again):
-                    raise error_of(lost.failure) from lost.failure
+                    raise error_of(call.failure) from call.failure
 
     async def _attempt(
+        self, link: Link, method: Method, request: bytes, options: CallOptions, search: Search
+    ) -> bytes:
+        if method.policy.coalesce:
+            with contextlib.suppress(NotCoalescedError):
+                return await self._in_a_frame(link, method, request, options, search.left)
+        metadata, told = self._metadata(options), options.response_metadata
+        return await link.unary(method.path, request, metadata, search.left, told)
+
+    async def _in_a_frame(
         self, link: Link, method: Method, request: bytes, options: CallOptions, left: float
     ) -> bytes:
-        told = options.response_metadata
-        if method.policy.coalesce:
-            try:
-                with Deadline(left):
-                    own = dict(sendable(_own(options)))
-                    return await self._caller(link).unary(method.path, request, own, left, told)
-            except NotCoalescedError:
-                pass
-            except TimeoutError:
-                raise Error(DEADLINE_EXCEEDED, "the deadline has passed") from None
-        return await link.unary(method.path, request, self._metadata(options), left, told)
+        own = dict(sendable(_own(options)))
+        try:
+            with Deadline(left):
+                caller = self._caller(link)
+                return await caller.unary(method.path, request, own, left, options.response_metadata)
+        except TimeoutError:
+            raise Error(DEADLINE_EXCEEDED, "the deadline has passed") from None
 
     def _caller(self, link: Link) -> Caller:
         if (known := self._callers.get(link)) is not None:
@@ -218,6 +227,8 @@ class Upstreams:
         if method.service in self._directed and not options.instance:
             raise Error(INTERNAL, f"a call of {method.full_name} must name its instance")
         while True:
+            if self._closed:
+                raise error_of(lost())
             candidates = self._candidates(method, options.instance)
             for link in candidates:
                 if link.address not in search.refused:
@@ -260,9 +271,13 @@ class Upstreams:
         closing.add_done_callback(self._closing.discard)
 
     async def _close(self, link: Link) -> None:
-        await link.close(GRACE)
-        if (caller := self._callers.pop(link, None)) is not None:
-            await caller.close()
+        try:
+            await asyncio.gather(
+                link.close(GRACE), *(known.close(GRACE) for known in [self._callers.get(link)] if known)
+            )
+        finally:
+            self._callers.pop(link, None)
+            await link.close()  # if the wait was cut short
 
     def _metadata(self, options: CallOptions) -> Metadata:
         return sendable({**_own(options), **self._credentials()})

@@ -15,6 +15,8 @@ from codegen.runtime.errors import Error, Reason, from_status
 from codegen.runtime.method import Retry
 
 DETAILS = "grpc-status-details-bin"
+"""Trailing metadata that carries google.rpc.Status; gRFC A66 and the richer error model."""
+CODES: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 LOST = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 """What gRPC itself says when a connection or a server ends during a call."""
 REASONS: Mapping[grpc.StatusCode, tuple[Reason, str]] = {
@@ -37,7 +39,7 @@ TOLD = frozenset(
         grpc.StatusCode.UNAUTHENTICATED,
     )
 )
-"""Codes that a service says, whatever it was written with, and gRPC itself does not. Others may be defects."""
+"""Codes that a service says, whatever it was written with, and gRPC itself never. Others may be defects."""
 
 
 class Verdict(Enum):
@@ -100,3 +102,10 @@ def lost() -> aio.AioRpcError:
     """The failure of a call that ended because its channel was closed here."""
     nothing = aio.Metadata()
     return aio.AioRpcError(grpc.StatusCode.CANCELLED, nothing, nothing, "the channel was closed")
+
+
+def refused(status: status_pb2.Status) -> aio.AioRpcError:
+    """The failure of a call whose status came with others in one message."""
+    trailing = aio.Metadata((DETAILS, status.SerializeToString())) if status.details else aio.Metadata()
+    code = CODES.get(status.code, grpc.StatusCode.UNKNOWN)
+    return aio.AioRpcError(code, aio.Metadata(), trailing, status.message)

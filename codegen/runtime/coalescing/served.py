@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from google.protobuf.message import DecodeError, Message
+from google.rpc import code_pb2, status_pb2
 from idiom.v1 import reason_errors as reasons
 from idiom.v1.runtime_pb2 import Call, CallFrame, Reply, ReplyFrame
 
 from codegen.runtime.coalescing import entries_of, values_of
 from codegen.runtime.context import Wire
-from codegen.runtime.errors import Error, to_status
-from codegen.runtime.grpc_call import parsed
+from codegen.runtime.errors import Error
+from codegen.runtime.grpc_call import bounded, parsed
+from codegen.runtime.grpc_metadata import sendable
 from codegen.runtime.method import Method
 from codegen.runtime.pipeline import Pipeline, internal, request_id
 
@@ -32,10 +36,18 @@ METHOD = Method(
     client_streaming=True,
     server_streaming=True,
 )
-MAX_CALLS = 2048
-"""Calls of one stream under way at once; with so many, no more frames are read."""
+MAX_CALLS = 8192
+"""Calls of one stream under way at once; more are refused. A caller of ours has no more than that."""
 MAX_FRAME_BYTES = 1 << 20
-"""Bytes of responses from which on a frame takes no more."""
+"""Bytes of answers in one frame, unless a single one is larger."""
+MAX_REPLY_BYTES = (16 << 20) - 1024
+"""Bytes of one answer: what gRPC carries in one message on either side."""
+MAX_UNSENT_BYTES = 4 << 20
+"""Bytes of answers that the caller has not taken; with more than that, no more frames are read."""
+MAX_MESSAGE, MAX_STATUS = 16 << 10, 64 << 10
+"""Bytes of an error, and of its message. A frame has room for more of it than metadata."""
+
+_DRAINING = ReplyFrame(draining=True).SerializeToString()
 
 Handlers: TypeAlias = "Mapping[str, tuple[Method, Callable[..., Any]]]"
 """Methods and what implements them, by path."""
@@ -73,12 +85,15 @@ class _Stream:
     def __init__(self, serving: Serving, servicer: Servicer) -> None:
         self._serving = serving
         self._servicer = servicer
-        self._calls: dict[int, asyncio.Task[None]] = {}
-        self._replies: list[Reply] = []
+        self._calls: dict[int, asyncio.Task[bytes]] = {}
+        self._replies: deque[bytes] = deque()
+        """Frames of one reply each: frames one after the other are a frame, as every protobuf message."""
+        self._unsent = 0
         self._more = asyncio.Event()
         """Set when there is something for `write` to do."""
-        self._fewer = asyncio.Event()
-        """Set when a call has ended."""
+        self._room = asyncio.Event()
+        """Set while the caller takes its answers."""
+        self._room.set()
         self._read_all = False
         self._draining = False
 
@@ -86,8 +101,11 @@ class _Stream:
         """Starts what comes."""
         try:
             while isinstance(data := await self._servicer.read(), bytes):
-                for call, shared in _calls(data):
-                    await self._start(call, shared)
+                frame = _frame(data)
+                shared = values_of(frame.metadata)
+                for call in frame.calls:
+                    self._start(call, shared)
+                await self._room.wait()
         finally:
             self._read_all = True
             self._more.set()
@@ -98,7 +116,7 @@ class _Stream:
             await self._more.wait()
             self._more.clear()
             while self._replies or self._draining:
-                await self._servicer.write(self._frame())
+                await self._servicer.write(self._next())
             if self._read_all and not self._calls:
                 return
 
@@ -115,53 +133,76 @@ class _Stream:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
 
-    def _frame(self) -> bytes:
-        frame = ReplyFrame(draining=self._draining)
-        self._draining = False
-        size, count = 0, 0
-        for reply in self._replies:
-            if size >= MAX_FRAME_BYTES:
-                break
-            size, count = size + len(reply.response), count + 1
-        frame.replies.extend(self._replies[:count])
-        del self._replies[:count]
-        return frame.SerializeToString()
+    def _next(self) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        if self._draining:
+            parts.append(_DRAINING)
+            self._draining = False
+        while self._replies and (not size or size + len(self._replies[0]) <= MAX_FRAME_BYTES):
+            size += len(self._replies[0])
+            parts.append(self._replies.popleft())
+        self._unsent -= size
+        if self._unsent <= MAX_UNSENT_BYTES:
+            self._room.set()
+        return b"".join(parts)
 
-    async def _start(self, call: Call, shared: Mapping[str, str | bytes]) -> None:
+    def _start(self, call: Call, shared: Mapping[str, str | bytes]) -> None:
+        number = call.id
+        known = self._calls.get(number)
         if call.cancel:
-            if (task := self._calls.get(call.id)) is not None:
-                task.cancel()
-            return
-        while len(self._calls) >= MAX_CALLS:
-            self._fewer.clear()
-            await self._fewer.wait()
-        self._calls[call.id] = asyncio.create_task(self._run(call, shared))
+            if known is not None:
+                known.cancel()
+        elif known is not None:
+            raise Error(reasons.MALFORMED_BODY, f"two calls at the same time have the id {number}")
+        elif len(self._calls) >= MAX_CALLS:
+            error = Error(reasons.OVERLOADED, "too many calls are under way", retry_after=1.0)
+            self._reply(_refusal(number, error))
+        else:
+            task = asyncio.create_task(self._answered(call, {**values_of(call.metadata), **shared}))
+            self._calls[number] = task
+            # Not at the end of the task itself: one that is cancelled before it begins runs nothing.
+            task.add_done_callback(partial(self._ended, number))
 
-    async def _run(self, call: Call, shared: Mapping[str, str | bytes]) -> None:
-        try:
-            self._replies.append(await self._answered(call, {**values_of(call.metadata), **shared}))
-        finally:
-            self._calls.pop(call.id, None)
-            self._fewer.set()
-            self._more.set()
+    def _ended(self, number: int, task: asyncio.Task[bytes]) -> None:
+        del self._calls[number]
+        if task.cancelled():
+            # By its caller, who takes no answer, or by its own code: then somebody waits.
+            self._reply(_cancelled(number))
+        elif task.exception() is None:  # otherwise the process ends
+            self._reply(task.result())
 
-    async def _answered(self, call: Call, metadata: dict[str, Any]) -> Reply:
+    def _reply(self, data: bytes) -> None:
+        self._replies.append(data)
+        self._unsent += len(data)
+        if self._unsent > MAX_UNSENT_BYTES:
+            self._room.clear()
+        self._more.set()
+
+    async def _answered(self, call: Call, metadata: dict[str, Any]) -> bytes:
         try:
-            return await self._answer(call, metadata)
-        except Error as error:
-            return Reply(id=call.id, status=to_status(error))
+            try:
+                return await self._answer(call, metadata)
+            except Error as error:
+                return _refusal(call.id, error)
         except Exception:  # noqa: BLE001 - the outermost frame of a call: no defect crosses a border as it is
-            return Reply(id=call.id, status=to_status(internal(call.path, request_id(metadata))))
+            return _refusal(call.id, internal(call.path, request_id(metadata)))
 
-    async def _answer(self, call: Call, metadata: dict[str, Any]) -> Reply:
+    async def _answer(self, call: Call, metadata: dict[str, Any]) -> bytes:
         method, implementation = self._found(call.path)
         timeout = call.timeout.seconds + call.timeout.nanos / 1e9 if call.HasField("timeout") else None
         data = call.request
         pipeline = self._serving.pipeline
         context = pipeline.admit(method, metadata, wire=Wire.GRPC, timeout=timeout, size=len(data))
         response: Message = await pipeline.call(method, parsed(method, data), context, implementation)
-        told = entries_of(context.response_metadata) if context.response_metadata else None
-        return Reply(id=call.id, response=response.SerializeToString(), metadata=told)
+        frame = ReplyFrame()
+        reply = frame.replies.add(id=call.id, response=response.SerializeToString())
+        if context.response_metadata:
+            told = {key.lower(): value for key, value in context.response_metadata.items()}
+            reply.metadata.extend(entries_of(dict(sendable(told))))
+        if len(answer := frame.SerializeToString()) > MAX_REPLY_BYTES:
+            raise Error(reasons.TOO_LARGE, "the request or response is too large")
+        return answer
 
     def _found(self, path: str) -> tuple[Method, Callable[..., Any]]:
         found = self._serving.handlers.get(path)
@@ -170,10 +211,19 @@ class _Stream:
         return found
 
 
-def _calls(data: Any) -> list[tuple[Call, Mapping[str, str | bytes]]]:
+def _frame(data: bytes) -> CallFrame:
     try:
-        frame = CallFrame.FromString(data)
+        return CallFrame.FromString(data)
     except DecodeError:
         raise Error(reasons.MALFORMED_BODY, "the request is not a serialized CallFrame") from None
-    shared = values_of(frame.metadata)
-    return [(call, shared) for call in frame.calls]
+
+
+def _refusal(number: int, error: Error) -> bytes:
+    status = bounded(error, MAX_MESSAGE, MAX_STATUS)
+    return ReplyFrame(replies=[Reply(id=number, status=status)]).SerializeToString()
+
+
+def _cancelled(number: int) -> bytes:
+    """What gRPC says of a call that its own server has cancelled."""
+    status = status_pb2.Status(code=code_pb2.CANCELLED)
+    return ReplyFrame(replies=[Reply(id=number, status=status)]).SerializeToString()
