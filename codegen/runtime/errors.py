@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 HTTP_STATUS: Mapping[int, int] = {
@@ -31,6 +33,8 @@ HTTP_STATUS: Mapping[int, int] = {
     code_pb2.DATA_LOSS: 500,
 }
 """HTTP status of each canonical code, as documented in google/rpc/code.proto."""
+
+Detail: TypeAlias = error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,10 @@ def to_status(error: Error) -> status_pb2.Status:
 
 
 def from_status(status: status_pb2.Status) -> Error:
-    """The inverse of `to_status`. A status without ErrorInfo gets its code's name as reason."""
+    """The inverse of `to_status`. A status without ErrorInfo gets its code's name as reason.
+
+    A detail that cannot be read counts as absent.
+    """
     reason = Reason(code_name(status.code), "", _known_code(status.code))
     metadata: Mapping[str, str] = {}
     violations: list[FieldViolation] = []
@@ -121,19 +128,24 @@ def from_status(status: status_pb2.Status) -> Error:
         info = error_details_pb2.ErrorInfo()
         bad = error_details_pb2.BadRequest()
         retry = error_details_pb2.RetryInfo()
-        if detail.Unpack(info):
+        if _unpacked(detail, info):
             reason = Reason(info.reason, info.domain, _known_code(status.code))
             metadata = dict(info.metadata)
-        elif detail.Unpack(bad):
+        elif _unpacked(detail, bad):
             violations.extend(FieldViolation(v.field, v.description) for v in bad.field_violations)
-        elif detail.Unpack(retry):
+        elif _unpacked(detail, retry):
             retry_after = retry.retry_delay.ToMilliseconds() / 1000
     return Error(reason, status.message, tuple(violations), retry_after, metadata)
 
 
-def _packed(
-    detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.RetryInfo,
-) -> any_pb2.Any:
+def _unpacked(packed: any_pb2.Any, detail: Detail) -> bool:
+    try:
+        return packed.Unpack(detail)
+    except DecodeError:
+        return False
+
+
+def _packed(detail: Detail) -> any_pb2.Any:
     packed = any_pb2.Any()
     packed.Pack(detail)
     return packed
