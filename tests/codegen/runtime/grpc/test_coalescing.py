@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -17,20 +17,18 @@ from idiom.v1.runtime_pb2 import CallFrame, ReplyFrame
 
 from codegen.runtime.coalescing import PATH, caller
 from codegen.runtime.context import Identity
-from codegen.runtime.discovery import FixedInstances
-from codegen.runtime.errors import Error, from_status
+from codegen.runtime.errors import from_status
 from codegen.runtime.grpc_call import Calls
-from codegen.runtime.grpc_client import CallOptions, Upstreams
+from codegen.runtime.grpc_client import Upstreams
 from codegen.runtime.grpc_server import serve_grpc, serving
 from codegen.runtime.identity import ServiceTokens
 from codegen.runtime.method import Method
 from codegen.runtime.pipeline import Pipeline
-from tests.codegen.runtime.grpc.coalescing import Coalescing
+from tests.codegen.runtime.grpc.coalescing import Coalescing, Outcome, call, outcome, scripted, upstreams
 from tests.codegen.runtime.grpc.echo import ECHO, INNER, ONCE, SAY, SMALL, WHO, Echo, Text
 from tests.servers import free_port
 
 METHODS = (SAY, ONCE, WHO, INNER, SMALL)
-Outcome = tuple[str, str]
 
 
 class Served:
@@ -42,15 +40,6 @@ class Served:
         self.plain = plain
 
 
-@contextlib.asynccontextmanager
-async def upstreams(
-    kind: type[Upstreams], ports: list[int], services: ServiceTokens
-) -> AsyncIterator[Upstreams]:
-    instances = FixedInstances("echo", [f"127.0.0.1:{port}" for port in ports])
-    async with asyncio.timeout(60), kind([ECHO], {"echo": instances}, services) as made:
-        yield made
-
-
 @pytest.fixture
 async def served(pipeline: Pipeline, services: ServiceTokens) -> AsyncIterator[Served]:
     echo = Echo("a")
@@ -60,17 +49,6 @@ async def served(pipeline: Pipeline, services: ServiceTokens) -> AsyncIterator[S
         upstreams(Upstreams, [port], services) as plain,
     ):
         yield Served(echo, frames, plain)
-
-
-async def outcome(called: Awaitable[Any]) -> Outcome:
-    try:
-        return "", (await called).text
-    except Error as error:
-        return error.reason.name, error.message
-
-
-def call(through: Upstreams, method: Method, text: str, **options: Any) -> Awaitable[Any]:
-    return through.unary(method, Text(text=text), Text, CallOptions(**options))
 
 
 texts = st.sampled_from(["", "hello", "fail", "bug", "wrong", "many", "name", "x" * 11, "long a"])
@@ -99,30 +77,6 @@ def test_the_same_calls_have_the_same_outcomes_with_and_without_frames(
         assert found[0] == expected[0]
         if found[0] != "INTERNAL":
             assert found[1].startswith(expected[1])
-
-
-Serve = Callable[[Any], Awaitable[None]]
-
-
-@contextlib.asynccontextmanager
-async def scripted(serve: Serve) -> AsyncIterator[int]:
-    """A server that has the stream and nothing else."""
-
-    class Handler(grpc.GenericRpcHandler):
-        def service(self, details: grpc.HandlerCallDetails) -> Any:
-            async def handle(_: Any, servicer: Any) -> None:
-                await serve(servicer)
-
-            return grpc.stream_stream_rpc_method_handler(handle) if details.method == PATH else None
-
-    server = aio.server()
-    server.add_generic_rpc_handlers((Handler(),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    try:
-        yield port
-    finally:
-        await server.stop(0)
 
 
 async def test_calls_at_the_same_time_share_a_frame(services: ServiceTokens) -> None:
