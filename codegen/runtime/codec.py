@@ -26,8 +26,8 @@ from codegen.runtime.json_floats import Floats
 from codegen.runtime.json_known import Known
 from codegen.runtime.json_shape import JsonValue, RefusedError, Shapes, keys_in
 
-MAX_DIAGNOSED_BYTES = 1 << 18
-"""Longest JSON whose refusal names the field: finding it takes up to a microsecond for each byte."""
+MAX_DIAGNOSED_BYTES = 1 << 16
+"""Longest JSON whose refusal names the field: finding it may take several microseconds for each byte."""
 
 _LARGEST_FLOAT = re.compile(rb"3\.40282|340282")
 _SPACED_KEY = re.compile(rb'"[ \t\r\n]+:')
