@@ -44,9 +44,10 @@ from codegen.runtime.grpc_client import Channel
 from codegen.runtime.method import Method, Service
 from codegen.runtime.pipeline import REQUEST_ID, Pipeline, request_id
 from codegen.runtime.relay import Relay
-from codegen.runtime.transcoding.disconnect import ClientGoneError
+from codegen.runtime.transcoding.disconnect import ClientGoneError, of_one_body
 from codegen.runtime.transcoding.http_error import status_of
 from codegen.runtime.transcoding.metadata import TRACE
+from codegen.runtime.transcoding.root_path import path_of
 from codegen.runtime.transcoding.settings import HttpSettings
 from codegen.runtime.transcoding.unary import Response, json_limit
 
@@ -115,7 +116,7 @@ class ConnectRoute(BaseRoute):
         """FULL for whatever path of a service, whatever the verb."""
         if scope["type"] != "http":
             return Match.NONE, {}
-        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        path = path_of(scope)
         entry = self._entries.get(path)
         if entry is None and path[1:].partition("/")[0] not in self._services:
             return Match.NONE, {}
@@ -138,7 +139,8 @@ class ConnectRoute(BaseRoute):
             return
         token = CALL.set(call)
         try:
-            await self._library[call.entry.max_bytes](_inner(scope, call, headers, given), receive, send)
+            inner = _inner(scope, call, headers, given)
+            await self._library[call.entry.max_bytes](inner, of_one_body(receive), send)
         except ConnectError:
             _LOG.debug("the answer of %s could not be sent", name)
         finally:

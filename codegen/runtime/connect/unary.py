@@ -18,7 +18,7 @@ from codegen.runtime.errors import Error
 from codegen.runtime.pipeline import REQUEST_ID, internal, late
 from codegen.runtime.relay import Relay
 from codegen.runtime.transcoding.compression import chosen, decoder, encoded
-from codegen.runtime.transcoding.disconnect import ClientGoneError, Rounds, Watch
+from codegen.runtime.transcoding.disconnect import ClientGoneError, LoopRounds, Watch
 from codegen.runtime.transcoding.http_error import headers_of
 from codegen.runtime.transcoding.unary import COMPRESSED_HERE, Response
 
@@ -37,7 +37,7 @@ class Unary:
     def __init__(self, relay: Relay, compressed_from: int) -> None:
         self._relay = relay
         self._compressed_from = compressed_from
-        self._rounds: Rounds | None = None
+        self._rounds = LoopRounds()
 
     async def answer(self, call: Call, receive: Receive, headers: Mapping[str, str]) -> Response:
         """The answer to a request, or what refuses it.
@@ -58,7 +58,7 @@ class Unary:
     async def _called(self, call: Call, receive: Receive, coding: str) -> bytes:
         context, method = call.admitted, call.entry.method
         try:
-            async with Watch(self._round(), receive, context.remaining, body_read=False) as watch:
+            async with Watch(self._rounds.current(), receive, context.remaining, body_read=False) as watch:
                 body = await _body(receive, watch, coding, call.entry.max_bytes)
                 message, payload = call.read(body)
                 return await self._relay.once(method, message, payload, context)
@@ -75,12 +75,6 @@ class Unary:
             large = len(body) > COMPRESSED_HERE
             body = await asyncio.to_thread(encoded, coding, body) if large else encoded(coding, body)
         return Response(200, headers, body)
-
-    def _round(self) -> Rounds:
-        loop = asyncio.get_running_loop()
-        if self._rounds is None or self._rounds.loop is not loop:
-            self._rounds = Rounds(loop)
-        return self._rounds
 
 
 def refusal(call: Call, error: Error) -> Response:

@@ -6,7 +6,7 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 GRACE = 0.05
 """Seconds a call runs at least, and twice as long at most, before anybody listens whether its client is still
@@ -49,6 +49,41 @@ class Rounds:
         self.turns = bool(self._old)
         if self.turns:
             self.loop.call_later(GRACE, self._turn)
+
+
+class LoopRounds:
+    """The rounds of the running loop: an app may be called in several, also at once in several threads."""
+
+    def __init__(self) -> None:
+        self._last: Rounds | None = None
+
+    def current(self) -> Rounds:
+        """Those of the running loop."""
+        loop = asyncio.get_running_loop()
+        rounds = self._last  # read once, for another thread may put its own there at any time
+        if rounds is None or rounds.loop is not loop:
+            self._last = rounds = Rounds(loop)
+        return rounds
+
+
+def of_one_body(receive: Receive) -> Receive:
+    """What is received, but never the end of a body twice: behind it there is only the client going away.
+
+    Middleware that has read a body is wont to give it again as often as it is asked, at once: whoever listens
+    for the client to go would keep the loop from everything else.
+    """
+    ended = False
+
+    async def received() -> Message:
+        nonlocal ended
+        event = await receive()
+        if event["type"] == "http.request":
+            if ended:
+                await asyncio.get_running_loop().create_future()
+            ended = not event.get("more_body")
+        return event
+
+    return received
 
 
 class Watch:
@@ -132,8 +167,9 @@ class Watch:
             self._cancel()
 
     async def _watch(self) -> None:
+        receive = of_one_body(self._receive)
         try:
-            while (await self._receive())["type"] != "http.disconnect":
+            while (await receive())["type"] != "http.disconnect":
                 pass
         except Exception:  # noqa: BLE001 - of the app around; then nobody tells whether the client is there
             return

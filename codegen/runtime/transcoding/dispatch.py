@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import time
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import NamedTuple
-from urllib.parse import quote
 
 from idiom.v1 import reason_errors as reasons
 from protobuf import Registry
@@ -20,13 +18,14 @@ from codegen.runtime.errors import Error
 from codegen.runtime.grpc_client import Channel
 from codegen.runtime.pipeline import REQUEST_ID, Pipeline, internal, request_id
 from codegen.runtime.transcoding.binding import Binding, codec_of
-from codegen.runtime.transcoding.disconnect import ClientGoneError, ReceiveError, Rounds
+from codegen.runtime.transcoding.disconnect import ClientGoneError, LoopRounds, ReceiveError
 from codegen.runtime.transcoding.etag import Tags
 from codegen.runtime.transcoding.exchange import Exchange
 from codegen.runtime.transcoding.http_error import body_of, headers_of, status_of
 from codegen.runtime.transcoding.matcher import Found, Matcher
 from codegen.runtime.transcoding.metadata import Headers
 from codegen.runtime.transcoding.negotiation import JSON, timeout_of
+from codegen.runtime.transcoding.root_path import raw_path_of
 from codegen.runtime.transcoding.route import Route
 from codegen.runtime.transcoding.settings import HttpSettings
 from codegen.runtime.transcoding.streaming import serve_stream
@@ -85,7 +84,7 @@ class Dispatch(BaseRoute):
         self._channel = channel
         self._settings = settings
         self._headers = Headers(settings.forwarded_headers)
-        self._rounds: Rounds | None = None
+        self._rounds = LoopRounds()
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """PARTIAL for a path that has other verbs only, so that another route of the app may serve it."""
@@ -108,7 +107,7 @@ class Dispatch(BaseRoute):
             return self._find_http(scope)
         if kind != "websocket":
             return None
-        found = self._matcher.find("GET", _raw_path(scope))
+        found = self._matcher.find("GET", raw_path_of(scope))
         return found if found is not None and found.route and found.route.method.http.websocket else None
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, found: Found) -> None:
@@ -150,9 +149,6 @@ class Dispatch(BaseRoute):
         context = self._pipeline.admit(served.binding.method, metadata, wire=wire, timeout=timeout, name=name)
         if served.unary is None:
             context = _lasting(context, timeout)
-        loop = asyncio.get_running_loop()
-        if self._rounds is None or self._rounds.loop is not loop:
-            self._rounds = Rounds(loop)
         return Exchange(
             scope,
             receive,
@@ -163,7 +159,7 @@ class Dispatch(BaseRoute):
             context,
             self._headers.forwarded(metadata),
             self._settings,
-            self._rounds,
+            self._rounds.current(),
         )
 
     async def _stream(self, exchange: Exchange) -> Response | None:
@@ -178,7 +174,7 @@ class Dispatch(BaseRoute):
         return None
 
     def _find_http(self, scope: Scope) -> Found | None:
-        verb, path = scope["method"], _raw_path(scope)
+        verb, path = scope["method"], raw_path_of(scope)
         if verb == "POST" and self._settings.method_override:
             verb = _overridden(scope)
         found = self._matcher.find(verb, path)
@@ -208,15 +204,6 @@ def _overridden(scope: Scope) -> str:
     """The verb that a POST stands for; one that nothing serves is refused as such."""
     given = [value for name, value in scope["headers"] if name == _OVERRIDE]
     return given[0].decode("latin-1").strip().upper() if len(given) == 1 else "POST"
-
-
-def _raw_path(scope: Scope) -> str:
-    raw: bytes | None = scope.get("raw_path")
-    path = quote(scope["path"]) if raw is None else raw.partition(b"?")[0].decode("latin-1")
-    root: str = scope.get("root_path", "")
-    if root and path.startswith(f"{root}/"):
-        return path[len(root) :]
-    return path
 
 
 def _other_verb(verb: str, found: Found, name: str) -> Response:

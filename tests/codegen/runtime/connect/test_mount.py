@@ -96,14 +96,53 @@ async def test_a_client_that_goes_away_cancels_its_call(kind: str, body: bytes) 
     async def send(event: Any) -> None:
         sent.append(event)
 
-    scope = {
+    await asyncio.wait_for(app(_post([(b"content-type", kind.encode())]), receive, send), 5)
+    assert silent.cancelled.is_set()
+    assert not any(event.get("status") == 200 and kind == "application/json" for event in sent)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"), [("application/json", b"{}"), ("application/grpc-web+json", b"\0\0\0\0\2{}")]
+)
+async def test_middleware_that_gives_a_body_again_and_again_holds_nothing_up(kind: str, body: bytes) -> None:
+    app, asked = mounted(FastAPI(), Silent()), 0
+
+    async def receive() -> Any:
+        nonlocal asked
+        asked += 1
+        if asked > 100:
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    sent: list[Any] = []
+
+    async def send(event: Any) -> None:
+        sent.append(event)
+
+    headers = [(b"content-type", kind.encode()), (b"connect-timeout-ms", b"300"), (b"grpc-timeout", b"300m")]
+    await asyncio.wait_for(app(_post(headers), receive, send), 5)
+    assert asked <= 3
+    assert sent[0]["status"] == (504 if kind == "application/json" else 200)
+
+
+@pytest.mark.parametrize("root", ["/gallery", "/gallery.v1", "/proxied"])
+async def test_a_prefix_that_a_proxy_took_away_is_no_part_of_a_name(root: str) -> None:
+    app = mounted(FastAPI(), Quick())
+
+    async def proxied(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "root_path": root}, receive, send)
+
+    client = Client(proxied)
+    assert (await client.send("POST", PATH, b"{}", JSON)).content == b"{}"
+    assert (await client.send("POST", f"{root}{PATH}", b"{}", JSON)).content == b"{}"
+
+
+def _post(headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
+    return {
         "type": "http",
         "method": "POST",
         "path": PATH,
         "raw_path": PATH.encode(),
         "query_string": b"",
-        "headers": [(b"content-type", kind.encode())],
+        "headers": headers,
     }
-    await asyncio.wait_for(app(scope, receive, send), 5)
-    assert silent.cancelled.is_set()
-    assert not any(event.get("status") == 200 and kind == "application/json" for event in sent)

@@ -104,6 +104,9 @@ def test_an_app_under_a_prefix_serves_its_routes_there(schema: Schema) -> None:
         assert client.get("/v1/texts/a").status_code == 404
     with TestClient(_app(schema), root_path="/proxied") as client:
         assert client.get("/v1/texts/a").json() == {"text": "a"}
+    outer.mount("/b\N{LATIN SMALL LETTER U WITH DIAERESIS} cher", _app(schema))
+    with TestClient(outer) as client:
+        assert client.get("/b%C3%BC%20cher/v1/texts/a%2Fb").json() == {"text": "a/b"}
 
 
 def _allow_origin(app: FastAPI) -> None:

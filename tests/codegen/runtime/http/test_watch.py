@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
 from codegen.runtime.transcoding.disconnect import GRACE, ClientGoneError, Rounds, Watch
+from tests.codegen.runtime.http.request import Client
 
 
 class _Client:
@@ -142,3 +146,52 @@ async def test_many_calls_share_their_rounds_which_end_with_the_last() -> None:
     async with Watch(rounds, clients[1].receive, None, body_read=True):
         assert rounds.turns
         await clients[1].asked.wait()
+
+
+@pytest.mark.parametrize("goes", [False, True])
+async def test_a_body_that_is_given_again_and_again_holds_nothing_up(goes: bool) -> None:
+    asked = 0
+
+    async def receive() -> dict[str, Any]:
+        nonlocal asked
+        asked += 1
+        if asked > 100 or (goes and asked > 1):
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": b"{}", "more_body": False}
+
+    with pytest.raises(ClientGoneError if goes else TimeoutError):
+        async with Watch(Rounds(asyncio.get_running_loop()), receive, 4 * GRACE, body_read=True):
+            await _forever()
+    assert asked == 2
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.fixture
+def hasty() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_each_loop_has_its_own_rounds_also_in_threads(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    added: list[bool] = []
+    add = Rounds.add
+
+    def noted(rounds: Rounds, watch: Watch) -> set[Watch]:
+        added.append(rounds.loop is asyncio.get_running_loop())
+        return add(rounds, watch)
+
+    async def ask() -> None:
+        for _ in range(500):
+            assert (await Client(app).send("GET", "/v1/texts/a")).status == 200
+
+    monkeypatch.setattr(Rounds, "add", noted)
+    threads = [threading.Thread(target=asyncio.run, args=[ask()]) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(added), all(added)) == (2000, True)
