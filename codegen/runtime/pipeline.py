@@ -37,19 +37,23 @@ class Pipeline:
     """Run once per call; never per stream.
 
     Args:
-        authenticator: reads identities from metadata.
+        authenticator: reads identities from metadata; None where nobody has one.
+        without_policy: who may call methods of which the schema does not say it: nobody by default. For
+            schemas of others, which have no policies.
         default_deadline: seconds for methods whose policy has no deadline.
         max_request_bytes: limit for methods whose policy has none.
     """
 
     def __init__(
         self,
-        authenticator: Authenticator,
+        authenticator: Authenticator | None,
         *,
+        without_policy: Auth = Auth.UNSPECIFIED,
         default_deadline: float = DEFAULT_DEADLINE,
         max_request_bytes: int = MAX_REQUEST_BYTES,
     ) -> None:
         self._authenticator = authenticator
+        self._without_policy = without_policy
         self._default_deadline = default_deadline
         self.max_request_bytes = max_request_bytes
 
@@ -78,7 +82,10 @@ class Pipeline:
         Raises:
             Error: TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, FORBIDDEN, TOO_LARGE, DEADLINE_EXCEEDED.
         """
-        caller = _allowed(method, identity or self._identity(method, metadata))
+        auth = method.policy.auth
+        if auth is Auth.UNSPECIFIED:
+            auth = self._without_policy
+        caller = _allowed(method, auth, identity or self._identity(auth, metadata))
         if size:
             self.check_size(method, size)
         return Context(
@@ -122,8 +129,10 @@ class Pipeline:
         if size > (limit := self.limit(method)):
             raise Error(reasons.TOO_LARGE, f"the request is larger than {limit} bytes")
 
-    def _identity(self, method: Method, metadata: Mapping[str, str]) -> Identity | None:
-        if method.policy.auth is not Auth.NONE:
+    def _identity(self, auth: Auth, metadata: Mapping[str, str]) -> Identity | None:
+        if self._authenticator is None:
+            return None
+        if auth is not Auth.NONE:
             return self._authenticator.identify(metadata)
         try:
             return self._authenticator.identify(metadata)
@@ -160,8 +169,7 @@ def internal(what: str, request: str) -> Error:
     return Error(reasons.INTERNAL, f"internal error, request {request}")
 
 
-def _allowed(method: Method, identity: Identity | None) -> Identity | None:
-    auth = method.policy.auth
+def _allowed(method: Method, auth: Auth, identity: Identity | None) -> Identity | None:
     if auth is Auth.NONE:
         return identity
     if auth is Auth.USER and identity is not None and identity.subject and not method.policy.scopes:

@@ -66,6 +66,15 @@ def test_a_policy_decides_who_may_call(
     assert refusal.value.reason.name == reason
 
 
+def test_methods_without_a_policy_are_open_where_that_is_said_and_nowhere_else(method: Method) -> None:
+    open_to_all = Pipeline(None, without_policy=Auth.NONE)
+    assert open_to_all.admit(replace(method, policy=Policy()), {}, wire=Wire.HTTP).identity is None
+    with pytest.raises(Error, match="TOKEN_MISSING"):
+        open_to_all.admit(replace(method, policy=Policy(Auth.USER)), {}, wire=Wire.HTTP)
+    with pytest.raises(Error, match="FORBIDDEN"):
+        Pipeline(None).admit(replace(method, policy=Policy()), {}, wire=Wire.HTTP)
+
+
 def test_the_shorter_deadline_counts(pipeline: Pipeline, method: Method) -> None:
     cases = [(None, 0.0, 2.0), (None, 1.0, 1.0), (0.5, 1.0, 0.5), (5.0, 1.0, 1.0), (5.0, 0.0, 2.0)]
     for timeout, policy, seconds in cases:
