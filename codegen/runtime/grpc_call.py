@@ -152,9 +152,12 @@ class Calls:
         except TimeoutError:
             await refuse(servicer, Error(DEADLINE_EXCEEDED, "the deadline has passed"))
         except asyncio.CancelledError:
-            if not self._abandoned:
+            if self._abandoned:
+                await refuse(servicer, Error(DRAINING, "the instance is shutting down"))
+            if task is None or task.cancelling():
                 raise
-            await refuse(servicer, Error(DRAINING, "the instance is shutting down"))
+            # Its own code has cancelled what it awaits: gRPC would leave the caller without an answer.
+            await refuse(servicer, internal(method.full_name, request_id(_metadata(servicer))))
         except Exception:  # noqa: BLE001  # the outermost frame of a call: no defect crosses a border as it is
             await refuse(servicer, internal(method.full_name, request_id(_metadata(servicer))))
         finally:

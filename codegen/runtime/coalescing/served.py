@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from google.protobuf.message import DecodeError, Message
-from google.rpc import code_pb2, status_pb2
 from idiom.v1 import reason_errors as reasons
 from idiom.v1.runtime_pb2 import Call, CallFrame, Reply, ReplyFrame
 
@@ -86,6 +85,8 @@ class _Stream:
         self._serving = serving
         self._servicer = servicer
         self._calls: dict[int, asyncio.Task[bytes]] = {}
+        self._gone: set[int] = set()
+        """Calls under way whose callers take no answer."""
         self._replies: deque[bytes] = deque()
         """Frames of one reply each: frames one after the other are a frame, as every protobuf message."""
         self._unsent = 0
@@ -128,6 +129,7 @@ class _Stream:
 
     async def abandon(self, tasks: list[asyncio.Task[None]]) -> None:
         """Ends everything that is still under way."""
+        self._gone.update(self._calls)
         pending = [*tasks, *self._calls.values()]
         for task in pending:
             task.cancel()
@@ -152,6 +154,7 @@ class _Stream:
         known = self._calls.get(number)
         if call.cancel:
             if known is not None:
+                self._gone.add(number)
                 known.cancel()
         elif known is not None:
             raise Error(reasons.MALFORMED_BODY, f"two calls at the same time have the id {number}")
@@ -166,11 +169,10 @@ class _Stream:
 
     def _ended(self, number: int, task: asyncio.Task[bytes]) -> None:
         del self._calls[number]
-        if task.cancelled():
-            # By its caller, who takes no answer, or by its own code: then somebody waits.
-            self._reply(_cancelled(number))
-        elif task.exception() is None:  # otherwise the process ends
+        self._gone.discard(number)
+        if not task.cancelled() and task.exception() is None:
             self._reply(task.result())
+        self._more.set()
 
     def _reply(self, data: bytes) -> None:
         self._replies.append(data)
@@ -185,7 +187,13 @@ class _Stream:
                 return await self._answer(call, metadata)
             except Error as error:
                 return _refusal(call.id, error)
-        except Exception:  # noqa: BLE001 - the outermost frame of a call: no defect crosses a border as it is
+        except (
+            Exception,
+            asyncio.CancelledError,
+        ):  # the outermost frame: no defect crosses a border
+            if call.id in self._gone:
+                raise
+            # If it was cancelled, then by its own code, and its caller waits.
             return _refusal(call.id, internal(call.path, request_id(metadata)))
 
     async def _answer(self, call: Call, metadata: dict[str, Any]) -> bytes:
@@ -220,10 +228,4 @@ def _frame(data: bytes) -> CallFrame:
 
 def _refusal(number: int, error: Error) -> bytes:
     status = bounded(error, MAX_MESSAGE, MAX_STATUS)
-    return ReplyFrame(replies=[Reply(id=number, status=status)]).SerializeToString()
-
-
-def _cancelled(number: int) -> bytes:
-    """What gRPC says of a call that its own server has cancelled."""
-    status = status_pb2.Status(code=code_pb2.CANCELLED)
     return ReplyFrame(replies=[Reply(id=number, status=status)]).SerializeToString()
