@@ -73,6 +73,18 @@ async def test_the_example_serves_http_a_socket_and_both_consumers(
             assert json.loads(await socket.recv())["error"]["reason"] == "SOLD_OUT"
 
 
+async def test_the_small_example_serves_http_by_itself(shop: Path) -> None:
+    port = servers.free_port()
+    async with running(shop, str(port), program="small.py") as process:
+        token = (await said(process, "token "))["token "].split()[1]
+        headers, patient = {"authorization": f"Bearer {token}"}, httpx.AsyncHTTPTransport(retries=10)
+        base = f"http://127.0.0.1:{port}"
+        async with httpx.AsyncClient(base_url=base, headers=headers, transport=patient) as client:
+            placed = await client.post("/v1/shops/1/orders", json={"item": "tea"})
+            assert placed.json() == {"name": "shops/1/orders/ann", "item": "tea"}
+            assert (await client.post("/v1/shops/1/orders", json={"itm": "tea"})).status_code == 400
+
+
 async def said(process: Process, *starts: str) -> dict[str, str]:
     """Lines of the process from here on, up to one for each start."""
     assert process.stdout is not None
@@ -85,10 +97,10 @@ async def said(process: Process, *starts: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def running(folder: Path, *arguments: str) -> AsyncIterator[Process]:
+async def running(folder: Path, *arguments: str, program: str = "app.py") -> AsyncIterator[Process]:
     environment = {**os.environ, "PYTHONPATH": "gen:."}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "app.py", *arguments, cwd=folder, env=environment, stdout=PIPE
+        sys.executable, program, *arguments, cwd=folder, env=environment, stdout=PIPE
     )
     try:
         yield process
