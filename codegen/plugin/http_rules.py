@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Final
 
 from protobuf import (
@@ -47,7 +48,12 @@ SCALAR_MESSAGES: Final = frozenset(
 _OPAQUE: Final = frozenset(
     {"google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue", "google.protobuf.Any"}
 )
+_ONE_VALUE: Final = SCALAR_MESSAGES | _OPAQUE
 _RAW: Final = "google.api.HttpBody"
+MAX_LISTED: Final = 1000
+"""Most fields, messages among them, that are looked at for the query parameters of a binding."""
+MAX_LEVELS: Final = 32
+"""Deepest parameter name, `a.b.c`; what a gateway takes."""
 _TOKEN: Final = re.compile(r"\*|[A-Za-z0-9!#$%&'*+\-.^_`|~]+")  # RFC 9110 section 5.6.2
 _ADDITIONAL: Final = 11
 _BODY: Final = 7
@@ -178,6 +184,8 @@ def _walk(here: _Rule, names: tuple[str, ...], whole: str) -> tuple[DescField, .
             return None
         path.append(field)
         message = message_of(field)
+        if message is not None and message.type_name in _ONE_VALUE:
+            message = None
     return tuple(path)
 
 
@@ -213,7 +221,10 @@ def _kind(field: DescField) -> str:
         return "a map"
     if isinstance(field.value, DescFieldValueList):
         return "repeated"
-    return "a message" if message_of(field) is not None else "no message"
+    message = message_of(field)
+    if message is None:
+        return "no message"
+    return "a message" + (", which JSON writes as one value" if message.type_name in _ONE_VALUE else "")
 
 
 def _body(here: _Rule, variables: tuple[Variable, ...]) -> DescField | None:
@@ -249,15 +260,12 @@ def _top_level(here: _Rule, option: str, name: str, message: DescMessage, number
 
 def _query(here: _Rule, variables: tuple[Variable, ...]) -> tuple[QueryParameter, ...]:
     bound = {variable.path for variable in variables}
-    found: list[QueryParameter] = []
-    for field in here.method.input.fields:
-        if field.name == here.rule.body:
-            continue
+    asked = [field for field in here.method.input.fields if field.name != here.rule.body]
+    for field in asked:
         needed = _cannot_be_asked(here, field)
         if needed:
             here.mistake(f"field '{field.name}' of {here.method.input.name} is {needed} the query.")
-        found.extend(QueryParameter(path) for path in _leaves((field,)) if path not in bound)
-    return tuple(found)
+    return tuple(QueryParameter(path) for path in _leaves(asked) if path not in bound)
 
 
 def _cannot_be_asked(here: _Rule, field: DescField) -> str:
@@ -271,21 +279,41 @@ def _cannot_be_asked(here: _Rule, field: DescField) -> str:
     return ""
 
 
-def _leaves(path: tuple[DescField, ...]) -> Iterator[tuple[DescField, ...]]:
-    """Paths to everything below a field that a query can carry. Recursion ends where a type comes again."""
+def _leaves(fields: Iterable[DescField]) -> list[tuple[DescField, ...]]:
+    """Paths to all that a query can carry, as declared. Recursion ends where a type comes again.
+
+    Between types that refer to each other there are more paths than anybody can list. So levels are listed
+    from the top, each whole, while they have no more than MAX_LISTED fields together. A gateway takes
+    parameters from below them too.
+    """
+    found: list[tuple[DescField, ...]] = []
+    level: list[tuple[DescField, ...]] = [(field,) for field in fields]
+    left = MAX_LISTED - len(level)
+    while level:
+        found += filter(_is_leaf, level)
+        below = ((*path, field) for path in level for field in _within(path))
+        level = list(islice(below, max(0, left) + 1))
+        left -= len(level)
+        if left < 0:
+            break
+    return sorted(found, key=lambda path: [step.parent.fields.index(step) for step in path])
+
+
+def _is_leaf(path: tuple[DescField, ...]) -> bool:
     value = path[-1].value
-    if isinstance(value, DescFieldValueMap):
-        return
     if isinstance(value, DescFieldValueList):
-        if isinstance(value.element, ScalarType | DescEnum) or value.element.type_name in SCALAR_MESSAGES:
-            yield path
-        return
+        return isinstance(value.element, ScalarType | DescEnum) or value.element.type_name in SCALAR_MESSAGES
     message = message_of(path[-1])
-    if message is None or message.type_name in SCALAR_MESSAGES:
-        yield path
-    elif message.type_name not in _OPAQUE and message not in {step.parent for step in path}:
-        for field in message.fields:
-            yield from _leaves((*path, field))
+    single = message is None or message.type_name in SCALAR_MESSAGES
+    return single and not isinstance(value, DescFieldValueMap)
+
+
+def _within(path: tuple[DescField, ...]) -> Iterable[DescField]:
+    """Fields of a message that a query reaches into."""
+    message = message_of(path[-1])
+    if message is None or message.type_name in _ONE_VALUE or len(path) == MAX_LEVELS:
+        return ()
+    return () if message in {step.parent for step in path} else message.fields
 
 
 def _is_repeated_message(field: DescField) -> bool:

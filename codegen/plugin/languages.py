@@ -73,8 +73,8 @@ class _Node(Generic[Value]):
 
     literals: dict[str, _Node[Value]] = field(default_factory=dict)
     star: _Node[Value] | None = None
-    deep: dict[Segments, list[Value]] = field(default_factory=dict)
-    """By what stands behind `**`."""
+    deep: dict[int, dict[Segments, list[Value]]] = field(default_factory=dict)
+    """By number of the literals behind `**`, and by these."""
     end: list[Value] = field(default_factory=list)
 
 
@@ -89,7 +89,8 @@ class Trie(Generic[Value]):
         node = self._root
         for index, segment in enumerate(segments):
             if segment == DEEP:
-                node.deep.setdefault(segments[index + 1 :], []).append(value)
+                suffix = segments[index + 1 :]
+                node.deep.setdefault(len(suffix), {}).setdefault(suffix, []).append(value)
                 return
             if segment == STAR:
                 node.star = node.star or _Node()
@@ -107,14 +108,24 @@ def _meeting(node: _Node[Value], rest: Segments) -> Iterator[Value]:
     if rest and rest[0] == DEEP:
         yield from _below(node, rest, ())
         return
-    for suffix, values in node.deep.items():
-        if meet((DEEP, *suffix), rest) is not None:
-            yield from values
+    yield from _ending(node, rest)
     if not rest:
         yield from node.end
         return
     for child in _children(node, rest[0]):
         yield from _meeting(child, rest[1:])
+
+
+def _ending(node: _Node[Value], rest: Segments) -> Iterator[Value]:
+    """What `**` at the node leads to, for a template that does not begin with it."""
+    for length, suffixes in node.deep.items():
+        end = rest[len(rest) - length :]
+        if DEEP in rest or STAR in end:
+            for suffix, values in suffixes.items():
+                if meet((DEEP, *suffix), rest) is not None:
+                    yield from values
+        else:  # a path: one suffix at most, however many there are
+            yield from suffixes.get(end, ())
 
 
 def _children(node: _Node[Value], segment: str) -> Iterator[_Node[Value]]:
@@ -130,9 +141,10 @@ def _below(node: _Node[Value], wanted: Segments, path: Segments) -> Iterator[Val
     """Everything from a node on that a template which begins with `**` meets."""
     if node.end and meet(path, wanted) is not None:
         yield from node.end
-    for suffix, values in node.deep.items():
-        if meet((*path, DEEP, *suffix), wanted) is not None:
-            yield from values
+    for suffixes in node.deep.values():
+        for suffix, values in suffixes.items():
+            if meet((*path, DEEP, *suffix), wanted) is not None:
+                yield from values
     for literal, child in node.literals.items():
         yield from _below(child, wanted, (*path, literal))
     if node.star is not None:

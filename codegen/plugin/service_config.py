@@ -84,6 +84,9 @@ def _read(path: str, report: Report) -> list[Selected]:
         mark = error.problem_mark
         report((path, mark.line + 1, mark.column + 1) if mark else (path, 0, 0), f"{error.problem}.")
         return []
+    except RecursionError:
+        report((path, 0, 0), "it is nested too deeply.")
+        return []
     except yaml.YAMLError as error:  # a character that YAML does not have
         report((path, 0, 0), f"{error}.".replace("\n", " "))
         return []
@@ -178,9 +181,10 @@ class _Reader:
         fields: dict[str, yaml.Node] = {}
         seen: set[str] = set()
         for key, value in node.value:
-            name = _proto_name(getattr(key, "value", ""))
+            said = str(key.value) if isinstance(key, yaml.ScalarNode) else "…"
+            name = _proto_name(said)
             if name not in allowed:
-                self._mistake(key, f"{what} has no field '{getattr(key, 'value', '')}'.")
+                self._mistake(key, f"{what} has no field '{said}'.")
             elif name in seen:
                 self._mistake(key, f"'{name}' is there twice.")
             elif value.tag != _NULL:
@@ -210,6 +214,6 @@ class _Reader:
         self._report(self._position(node), sentence)
 
 
-def _proto_name(key: object) -> str:
+def _proto_name(key: str) -> str:
     """`additionalBindings` → `additional_bindings`: both are JSON names of a field."""
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in str(key))
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in key)

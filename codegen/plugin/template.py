@@ -17,6 +17,9 @@ from dataclasses import dataclass, replace
 from urllib.parse import unquote_to_bytes
 
 _IDENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+MAX_SEGMENTS = 100
+"""Most segments of a template: matching descends by one for each."""
+
 _LITERAL = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()+,;@]|%[0-9A-Fa-f]{2}|[^\x00-\x7f])+")
 
 
@@ -72,6 +75,8 @@ class _Parser:
         verb = self.custom_verb()
         if self.at != len(self.source):
             raise self.unexpected("'/', ':' or the end")
+        if len(self.segments) > MAX_SEGMENTS:
+            raise TemplateError(f"it has more than {MAX_SEGMENTS} segments")
         self.check_wildcards()
         self.check_names()
         variables = tuple(self.counted_from_end(variable) for variable in self.variables)
@@ -138,6 +143,8 @@ class _Parser:
             raise TemplateError(f"'{match.group()}' is not percent-encoded UTF-8") from None
         if text in {"*", "**"}:
             raise TemplateError(f"the literal '{match.group()}' cannot be told from a wildcard")
+        if text in {".", ".."}:  # RFC 3986, section 5.2.4
+            raise TemplateError(f"the segment '{match.group()}' is no part of a URL that somebody sends")
         return text
 
     def counted_from_end(self, variable: TemplateVariable) -> TemplateVariable:

@@ -236,6 +236,15 @@ def test_a_third_route_may_win_what_two_share() -> None:
     assert found == [("M2", "M0", "M2"), ("M2", "M1", "M2"), ("M0", "M1", "M2")]
 
 
+def test_many_ends_of_one_beginning_are_compared_in_a_second() -> None:
+    service = _service([("GET", f"/v1/{{name=**}}/r{number}") for number in range(2000)])
+    start = time.process_time()
+    mistakes = Mistakes(Sources())
+    Shadows(mistakes, Parameters()).without([service])
+    assert time.process_time() - start < 1
+    assert not mistakes._found
+
+
 def test_five_thousand_routes_are_compared_in_seconds() -> None:
     rows = [
         row

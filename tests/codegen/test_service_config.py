@@ -194,6 +194,8 @@ RULE: Final = "http:\n  rules:\n  - selector: golden.v1.IAM.Get\n    "
             "4:10: GET /v1/shelves of golden.v1.IAM.Get is a duplicate: GET /v1/shelves of golden.v1.Shelf",
         ),
         (RULE + "get: &a [*a]\n", "4:10: get is to be text."),
+        ("? [a, b]\n: c\n", "1:3: google.api.Service has no field '…'."),
+        ("http: " + "[" * 5000, "0:0: it is nested too deeply."),
     ],
 )
 def test_a_mistake_names_file_and_line(descriptors: FileDescriptorSet, text: str, expected: str) -> None:

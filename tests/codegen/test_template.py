@@ -65,6 +65,10 @@ def test_a_template_is_parsed(
         "/{a=*",
         "/a/%2A",
         "/%2a%2A/a",
+        "/a/./b",
+        "/../a",
+        "/a/%2E%2e",
+        "/a" * 101,
     ],
 )
 def test_anything_else_is_refused(source: str) -> None:
