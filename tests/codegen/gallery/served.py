@@ -92,6 +92,8 @@ def _app(channel: Any, pipeline: Pipeline, settings: HttpSettings) -> FastAPI:
 async def serving(app: Any) -> AsyncIterator[str]:
     """Serves an ASGI app by uvicorn while the context lasts; yields its URL."""
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        # asyncio does this for its own sockets alone; without it, a body waits 40 ms behind its headers.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False)
         server = _Server(config)
         task = asyncio.create_task(server.serve([listener]))
