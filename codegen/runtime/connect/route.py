@@ -65,7 +65,7 @@ _PASSED = frozenset(
 )
 """Headers that the library reads, beside content type and timeout."""
 _READ = frozenset(
-    {"authorization", "content-type", "connect-timeout-ms", "grpc-timeout", REQUEST_ID, VERSION}
+    {"authorization", "connection", "content-type", "connect-timeout-ms", "grpc-timeout", REQUEST_ID, VERSION}
 )
 
 _LOG = logging.getLogger(__name__)

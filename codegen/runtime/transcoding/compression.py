@@ -20,6 +20,8 @@ ACCEPTED = "gzip, br, deflate"
 PART = 1 << 16
 """Most bytes that a decoder gives at once."""
 
+_INPUT = 1 << 12
+"""Bytes that go into zlib at once."""
 _GZIP = 31
 _ZLIB = 15
 _GZIP_LEVEL = 4
@@ -164,6 +166,10 @@ class _Inflate:
         self._coder = zlib.decompressobj(bits)
 
     def decode(self, data: bytes) -> Iterator[bytes]:
+        for start in range(0, len(data), _INPUT):  # each member copies the input behind it
+            yield from self._inflated(data[start : start + _INPUT])
+
+    def _inflated(self, data: bytes) -> Iterator[bytes]:
         while data:
             if self._coder.eof:
                 if self._bits != _GZIP:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
@@ -25,7 +26,8 @@ _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110 calls it that
 _CONTENT_TYPE = re.compile(rf'{_TOKEN}/{_TOKEN}(?:[ \t]*;[ \t]*(?:{_TOKEN}=(?:{_TOKEN}|"[ !#-\[\]-~]*"))?)*')
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _TYPES = {each: (b"content-type", each.encode()) for each in (JSON, BINARY)}
-VARY = (b"vary", b"accept, accept-encoding")
+_DIGITS = 20
+"""Of a length that is beyond all limits, however many more follow; Python reads no more than 4300."""
 
 
 class Exchange:
@@ -142,7 +144,7 @@ class Exchange:
         """
         length = self.metadata.get("content-length", "")
         if length.isdecimal():
-            _check(int(length), limit)
+            _check(int(length.lstrip("0")[:_DIGITS] or "0"), limit)
         chunks: list[bytes] = []
         size = 0
         if "content-encoding" in self.metadata:
@@ -236,13 +238,23 @@ class Exchange:
         """What every answer but a refusal has, and what the service says as far as it is exposed."""
         headers = [
             _TYPES.get(content_type) or (b"content-type", content_type.encode()),
-            VARY,
+            _vary(self.settings.forwarded_headers),
             (b"x-request-id", self.context.request_id.encode()),
             _NOSNIFF,
         ]
         if self.response_metadata:
             headers += headers_of_metadata(self.response_metadata, self.settings.exposed_metadata)
         return headers
+
+
+@functools.cache
+def _vary(forwarded: frozenset[str]) -> tuple[bytes, bytes]:
+    """What answers depend on (RFC 9110, section 12.5.5).
+
+    Who asks is part of it: a browser's cache outlives a login, and two users' answers may have one version.
+    """
+    names = ("accept", "accept-encoding", "authorization")
+    return b"vary", ", ".join((*names, *sorted(forwarded.difference(names)))).encode()
 
 
 def _has_body(scope: Scope, metadata: Mapping[str, str]) -> bool:

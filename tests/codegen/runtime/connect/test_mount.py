@@ -12,8 +12,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount
 
 from codegen.runtime.connect import mount_connect
+from codegen.runtime.transcoding.settings import HttpSettings
 from tests.codegen.gallery.generated import generated
-from tests.codegen.runtime.connect.conftest import pipeline
+from tests.codegen.runtime.connect.conftest import SETTINGS, pipeline
 from tests.codegen.runtime.http.request import Client
 
 PATH = "/gallery.v1.GalleryService/ListTitles"
@@ -48,13 +49,14 @@ def emptied() -> None:
     """There is nothing to empty."""
 
 
-def mounted(app: Any, channel: Any) -> Any:
+def mounted(app: Any, channel: Any, settings: HttpSettings | None = None) -> Any:
     mount_connect(
         app,
         [generated().rpc.GALLERY_SERVICE],
         registry=generated().descriptors.registry(),
         pipeline=pipeline(),
         channel=channel,
+        settings=settings,
     )
     return app
 
@@ -135,6 +137,25 @@ async def test_a_prefix_that_a_proxy_took_away_is_no_part_of_a_name(root: str) -
     client = Client(proxied)
     assert (await client.send("POST", PATH, b"{}", JSON)).content == b"{}"
     assert (await client.send("POST", f"{root}{PATH}", b"{}", JSON)).content == b"{}"
+
+
+class Curious:
+    """A channel that keeps what a service would hear."""
+
+    def __init__(self) -> None:
+        self.heard: dict[str, Any] = {}
+
+    async def unary_bytes(self, _method: Any, _request: bytes, options: Any) -> bytes:
+        self.heard = dict(options.metadata)
+        return b""
+
+
+@pytest.mark.parametrize("connection", ["X-Tone", "keep-alive"])
+async def test_what_connection_names_means_this_connection_only(connection: str) -> None:
+    curious = Curious()
+    client = Client(mounted(FastAPI(), curious, SETTINGS))
+    await client.send("POST", PATH, b"{}", {**JSON, "x-tone": "low", "connection": connection})
+    assert curious.heard == ({} if connection == "X-Tone" else {"x-tone": "low"})
 
 
 def _post(headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:

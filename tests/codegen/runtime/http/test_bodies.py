@@ -361,3 +361,12 @@ def test_a_large_refusal_takes_no_long_time(schema: Schema, body: bytes) -> None
     with pytest.raises(Error, match="MALFORMED_BODY"):
         kind.parse(body)
     assert time.process_time() - start < 1.5
+
+
+@pytest.mark.parametrize(
+    ("length", "status"),
+    [("9" * 5000, 413), ("0" * 5000 + "2", 200), ("1" + "0" * 30, 413), ("+2", 200), ("\xb2", 200)],
+)
+async def test_an_announced_length_of_any_form_is_no_defect(client: Client, length: str, status: int) -> None:
+    headers = [("content-type", "application/json"), ("content-length", length)]
+    assert (await client.send("POST", "/v1/everything", [b"{}"], headers)).status == status

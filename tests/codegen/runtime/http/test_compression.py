@@ -71,7 +71,7 @@ async def test_an_answer_is_coded_as_its_client_likes_best(
     headers = {} if accept is None else {"accept-encoding": accept}
     response = await gallery.client.send("GET", PAINTING, headers=headers)
     assert response.headers.get("content-encoding") == coding
-    assert response.headers["vary"] == "accept, accept-encoding"
+    assert response.headers["vary"] == "accept, accept-encoding, authorization"
     assert response.headers["content-length"] == str(len(response.content))
     assert orjson.loads(_plain(response))["title"] == TITLE
 
@@ -192,6 +192,19 @@ async def test_many_empty_members_are_bounded_by_their_own_bytes(client: Client)
     data = gzip.compress(b"") * 40_000
     response = await client.send("POST", "/v1/fail", [data], {"content-encoding": "gzip"})
     assert (response.status, response.reason) == (413, "TOO_LARGE")
+
+
+def test_many_members_take_time_in_proportion_to_their_bytes() -> None:
+    def spent(members: int) -> float:
+        data, reader = gzip.compress(b"") * members, decoder("gzip")
+        assert reader is not None
+        began = time.process_time()
+        assert not b"".join(reader.decode(data))
+        reader.finish()
+        return time.process_time() - began
+
+    few = min(spent(5_000) for _ in range(3))
+    assert spent(50_000) < 30 * few
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br"])

@@ -44,6 +44,11 @@ async def test_listed_headers_go_on_and_others_do_not(client: Client) -> None:
     assert heard.keys().isdisjoint({"x-other", "cookie", "authorization", "idiom-subject"})
 
 
+async def test_an_answer_says_that_it_depends_on_them(client: Client) -> None:
+    vary = (await client.post("/v1/metadata", {})).headers["vary"]
+    assert vary == "accept, accept-encoding, authorization, accept-language, x-blob-bin, x-tenant"
+
+
 async def test_a_repeated_header_is_one_value(client: Client) -> None:
     headers = [("x-tenant", "a"), ("X-Tenant", "b")]
     response = await client.send("POST", "/v1/metadata", b"{}", headers)

@@ -131,7 +131,7 @@ def test_cross_origin_rules_of_the_app_hold_for_all_routes(schema: Schema) -> No
             assert answer.headers["access-control-allow-origin"] == "https://a.example"
             assert answer.headers["access-control-expose-headers"] == "x-request-id"
         vary = client.get("/v1/texts/a", headers=ORIGIN).headers["vary"].lower().split(",")
-        assert {part.strip() for part in vary} == {"accept", "accept-encoding", "origin"}
+        assert {part.strip() for part in vary} == {"accept", "accept-encoding", "authorization", "origin"}
 
 
 def test_a_preflight_is_the_middlewares_where_there_is_one(schema: Schema) -> None:
