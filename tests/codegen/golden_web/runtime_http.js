@@ -138,7 +138,8 @@ export class HttpChannel {
     signal?.addEventListener("abort", forward);
     try {
       const { url, body } = bind(route, request);
-      return await this.#authenticated(route, (token) => this.#exchange(route, url, body, headers, token, cancel.signal));
+      const attempt = (token) => this.#exchange(route, url, body, headers, token, cancel.signal);
+      return await this.#authenticated(route, attempt);
     } catch (error) {
       throw error instanceof RpcError ? error : unanswered(error, cancel.signal);
     } finally {
