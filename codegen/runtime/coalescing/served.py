@@ -44,7 +44,7 @@ MAX_REPLY_BYTES = (16 << 20) - 1024
 MAX_UNSENT_BYTES = 4 << 20
 """Bytes of answers that the caller has not taken; with more than that, no more frames are read."""
 MAX_MESSAGE, MAX_STATUS = 16 << 10, 64 << 10
-"""Bytes of an error, and of its message. A frame has room for more of it than metadata."""
+"""Bytes of an error, and of its message. A frame carries more of it than metadata does."""
 
 _DRAINING = ReplyFrame(draining=True).SerializeToString()
 
@@ -92,9 +92,9 @@ class _Stream:
         self._unsent = 0
         self._more = asyncio.Event()
         """Set when there is something for `write` to do."""
-        self._room = asyncio.Event()
+        self._space = asyncio.Event()
         """Set while the caller takes its answers."""
-        self._room.set()
+        self._space.set()
         self._read_all = False
         self._draining = False
 
@@ -106,7 +106,7 @@ class _Stream:
                 shared = values_of(frame.metadata)
                 for call in frame.calls:
                     self._start(call, shared)
-                await self._room.wait()
+                await self._space.wait()
         finally:
             self._read_all = True
             self._more.set()
@@ -146,7 +146,7 @@ class _Stream:
             parts.append(self._replies.popleft())
         self._unsent -= size
         if self._unsent <= MAX_UNSENT_BYTES:
-            self._room.set()
+            self._space.set()
         return b"".join(parts)
 
     def _start(self, call: Call, shared: Mapping[str, str | bytes]) -> None:
@@ -178,7 +178,7 @@ class _Stream:
         self._replies.append(data)
         self._unsent += len(data)
         if self._unsent > MAX_UNSENT_BYTES:
-            self._room.clear()
+            self._space.clear()
         self._more.set()
 
     async def _answered(self, call: Call, metadata: dict[str, Any]) -> bytes:
