@@ -15,7 +15,8 @@ from codegen.runtime.transcoding.http_error import body_of
 MAX_HEAD_BYTES = 64 << 10
 """Of the request line and the headers; of trailers and whatever else is not body, too."""
 HEAD_SECONDS = 10.0
-"""From a connection's start, or from a later head's first bytes, until a head is complete."""
+"""From a connection's start, or from a later head's first bytes, until a head is complete; also from an
+answer until the end of a body that it did not wait for."""
 LINGER_SECONDS = 1.0
 """For which a refused client is still listened to: whoever closes on unread bytes takes the answer back."""
 
@@ -65,7 +66,7 @@ class BoundedHttp(HttpToolsProtocol):
             return
         if self._received > MAX_HEAD_BYTES:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, _TOO_LARGE)
-        elif not (self._in_head and self._received):
+        elif not (self._answered_early() or (self._in_head and self._received)):
             self._stop_timer()
         elif self._timer is None:
             self._start_timer()
@@ -90,10 +91,20 @@ class BoundedHttp(HttpToolsProtocol):
         self._received = -self._chunk
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        """Waits for no later request as long as the body of this one has not come to its end."""
+        super().on_response_complete()
+        if self._answered_early() and self._timer is None and not self.transport.is_closing():
+            self._start_timer()
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - it says no more than ours
         """Refuses what cannot be parsed, unless the parser was stopped from here."""
         if not self._refused:
             self._refuse(HTTPStatus.BAD_REQUEST, _MALFORMED)
+
+    def _answered_early(self) -> bool:
+        """Whether the rest of a body is still to come that nobody reads."""
+        return not self._in_head and self.cycle.response_complete
 
     def _head_bytes(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + _AROUND_HEADER for name, value in self.headers)
@@ -106,7 +117,7 @@ class BoundedHttp(HttpToolsProtocol):
         under_way = cycle is not None and not cycle.response_complete
         if under_way and self._in_head:
             cycle.keep_alive = False  # an answer now would be taken for that of the earlier request
-        elif under_way and (cycle.response_started or self.pipeline):
+        elif self._answered_early() or (under_way and (cycle.response_started or self.pipeline)):
             self.transport.close()
         else:
             if under_way:  # its body is broken: nobody waits for what the app may say
@@ -138,7 +149,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._timer = None
         if self.cycle is not None and not self.cycle.response_complete:
             self._start_timer()  # an earlier request is still under way: it is not the client that is slow
-        elif self._received:
+        elif self._received and self._in_head:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, _TOO_SLOW)
         else:
             self.transport.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import AsyncIterator
@@ -155,3 +156,53 @@ async def test_a_connection_that_says_nothing_is_closed(
 ) -> None:
     monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
     assert await _exchange(served) == b""
+
+
+@pytest.mark.parametrize("drip", [b"", b"x"], ids=["stalled", "dripping"])
+@pytest.mark.parametrize(
+    "framing", [b"content-length: 1000\r\n\r\n{", b"transfer-encoding: chunked\r\n\r\n1\r\n{\r\n5;"]
+)
+async def test_a_body_that_nobody_reads_does_not_keep_its_connection(
+    served: Settings, monkeypatch: pytest.MonkeyPatch, framing: bytes, drip: bytes
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.4)
+    head, _, body = framing.partition(b"\r\n\r\n")
+    async with _connected(served) as (reader, writer), asyncio.timeout(10):
+        writer.write(b"POST /nope HTTP/1.1\r\nhost: x\r\n" + head + b"\r\n\r\n")
+        answer = await reader.readuntil(b"]}")
+        begun = time.monotonic()
+        writer.write(body)
+        slowly = asyncio.create_task(_drip(writer, drip))
+        with contextlib.suppress(ConnectionResetError):  # whose bytes nobody has read
+            assert await reader.read() == b""
+        assert 0.2 < time.monotonic() - begun < 1.3
+        slowly.cancel()
+    assert answer.startswith(b"HTTP/1.1 404 ")
+
+
+async def test_a_body_that_breaks_behind_its_answer_has_no_other(served: Settings) -> None:
+    async with _connected(served) as (reader, writer), asyncio.timeout(10):
+        writer.write(b"POST /nope HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\n{\r\n")
+        assert (await reader.readuntil(b"]}")).startswith(b"HTTP/1.1 404 ")
+        writer.write(b"zz\r\n")
+        assert await reader.read() == b""
+
+
+async def _drip(writer: asyncio.StreamWriter, drip: bytes) -> None:
+    while drip:
+        await asyncio.sleep(0.05)
+        writer.write(drip)
+
+
+async def test_a_body_that_nobody_reads_may_come_to_its_end(
+    served: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.4)
+    async with _connected(served) as (reader, writer), asyncio.timeout(10):
+        for _ in range(2):
+            writer.write(b"POST /nope HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\n")
+            assert (await reader.readuntil(b"]}")).startswith(b"HTTP/1.1 404 ")
+            for _ in range(3):
+                writer.write(b"x")
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.5)  # nothing counts any more
