@@ -64,7 +64,18 @@ def verdict_of(failure: aio.AioRpcError, retry: Retry) -> Verdict:
 def _lost(failure: aio.AioRpcError) -> bool:
     """Whether the connection or the server ended, rather than that the service refused the call."""
     status = status_of(failure)
-    return failure.code() in LOST if status is None else from_status(status).reason == reasons.DRAINING
+    return code_of(failure) in LOST if status is None else from_status(status).reason == reasons.DRAINING
+
+
+def code_of(failure: aio.AioRpcError) -> grpc.StatusCode:
+    """The code of a failure.
+
+    A request that is written while the connection ends makes `grpc.aio` say so instead of why the call ended.
+    """
+    code: grpc.StatusCode = failure.code()
+    if code is grpc.StatusCode.INTERNAL and (failure.details() or "").startswith("Internal error from Core"):
+        return grpc.StatusCode.UNAVAILABLE
+    return code
 
 
 def unsent(failure: aio.AioRpcError) -> bool:
@@ -94,8 +105,14 @@ def error_of(failure: aio.AioRpcError) -> Error:
     if failure.code() in TOLD:
         code: int = failure.code().value[0]
         return from_status(status_pb2.Status(code=code, message=failure.details() or ""))
-    reason, message = REASONS.get(failure.code(), (reasons.INTERNAL, "the call failed"))
+    reason, message = REASONS.get(code_of(failure), (reasons.INTERNAL, "the call failed"))
     return Error(reason, message)
+
+
+def unreachable() -> aio.AioRpcError:
+    """The failure of a call that did not leave, for there is no connection."""
+    nothing = aio.Metadata()
+    return aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, nothing, nothing, "failed to connect")
 
 
 def lost() -> aio.AioRpcError:

@@ -11,7 +11,7 @@ import grpc
 from grpc import aio
 
 from codegen.runtime.errors import Error
-from codegen.runtime.grpc_failure import lost
+from codegen.runtime.grpc_failure import lost, unreachable
 from codegen.runtime.grpc_metadata import Metadata, received
 
 LOG = logging.getLogger(__name__)
@@ -35,8 +35,9 @@ The timeout of pings has to be set beside that of keep-alives: otherwise its def
 """
 GRACE = 10.0
 """Seconds that calls under way have once their instance has left."""
+READY = grpc.ChannelConnectivity.READY
 RANKS = {
-    grpc.ChannelConnectivity.READY: 0,
+    READY: 0,
     grpc.ChannelConnectivity.IDLE: 1,
     grpc.ChannelConnectivity.CONNECTING: 1,
 }
@@ -63,6 +64,20 @@ class Link:
     def rank(self) -> int:
         """0 if connected, higher the less likely a call gets through. Starts connecting."""
         return RANKS.get(self._channel.get_state(try_to_connect=True), WORST)
+
+    async def connected(self) -> None:
+        """Waits for the connection.
+
+        Raises:
+            AioRpcError: it cannot be made now.
+        """
+        try:
+            while (state := self._channel.get_state(try_to_connect=True)) is not READY:
+                if RANKS.get(state, WORST) == WORST:
+                    raise unreachable()
+                await self._channel.wait_for_state_change(state)
+        except aio.UsageError:
+            raise lost() from None
 
     async def unary(  # what gRPC has to know of a call
         self,

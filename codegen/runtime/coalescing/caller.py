@@ -219,6 +219,7 @@ class _Stream:
         """Sends calls and takes answers until the stream ends; returns whether the server knows none."""
         failure = lost()
         try:
+            await self._link.connected()  # so that no call counts as sent that had nowhere to go
             async with contextlib.aclosing(self._frames()) as frames:
                 stream = self._link.stream(PATH, frames, (), None)
                 async with contextlib.aclosing(stream) as replies:

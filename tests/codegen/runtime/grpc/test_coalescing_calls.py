@@ -131,7 +131,7 @@ async def test_errors_that_together_outgrow_a_message_of_grpc_all_arrive(both: B
 
 
 async def test_metadata_that_together_outgrows_a_message_of_grpc_all_arrives(both: Both) -> None:
-    metadata = {f"k{n}": "v" * 6000 for n in range(10)}
+    metadata = {f"k{n}": "v" * 6000 for n in range(20)}
     asked = [call(both.frames, ONCE, "hello", metadata=metadata) for _ in range(300)]
     assert {(await outcome(each)) for each in asyncio.as_completed(asked)} == {("", "hello")}
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -16,15 +17,41 @@ from idiom.v1.runtime_pb2 import CallFrame, ReplyFrame
 from codegen.runtime.coalescing import PATH, served
 from codegen.runtime.coalescing.caller import Caller, LostCallError
 from codegen.runtime.discovery import Instance
+from codegen.runtime.grpc_failure import Verdict, error_of, verdict_of
 from codegen.runtime.grpc_link import Link
 from codegen.runtime.grpc_server import serve_grpc
 from codegen.runtime.identity import ServiceTokens
+from codegen.runtime.method import Retry
 from codegen.runtime.pipeline import Pipeline
 from tests.codegen.runtime.grpc.coalescing import Coalescing, Outcome, call, outcome, scripted, upstreams
 from tests.codegen.runtime.grpc.echo import ECHO, ONCE, SAY, Echo, Text
 from tests.servers import free_ports
 
 LOST = "DEPENDENCY_UNAVAILABLE"
+
+
+def test_a_connection_that_ends_under_a_request_is_a_lost_connection() -> None:
+    nothing = aio.Metadata()
+    said = 'Internal error from Core Failed "execute_batch": (<SendMessageOperation object>,)'
+    failure = aio.AioRpcError(grpc.StatusCode.INTERNAL, nothing, nothing, said)
+    assert error_of(failure).reason.name == LOST
+    assert [verdict_of(failure, retry) for retry in (Retry.SAFE, Retry.UNSENT)] == [
+        Verdict.AGAIN,
+        Verdict.FINAL,
+    ]
+
+
+async def test_calls_that_met_a_closed_port_go_elsewhere_whatever_their_method(
+    pipeline: Pipeline, services: ServiceTokens
+) -> None:
+    never = replace(ONCE, policy=replace(ONCE.policy, retry=Retry.NEVER))
+    async with (
+        serve_grpc("127.0.0.1:0", [(ECHO, Echo("a"))], pipeline, drain=0) as port,
+        upstreams(Coalescing, [*free_ports(3), port], services) as through,
+    ):
+        for _ in range(3):
+            asked = [outcome(call(through, method, "name")) for method in (ONCE, never) for _ in range(20)]
+            assert set(await asyncio.gather(*asked)) == {("", "a")}
 
 
 class Changing:
