@@ -19,6 +19,7 @@ from codegen.runtime.client.exchange import (
     Head,
     Headers,
     answering,
+    attempt_headers,
     compressed,
     given_headers,
     request_headers,
@@ -34,6 +35,8 @@ from codegen.runtime.transcoding.route import Route
 
 _MAX_PORT = 65535
 _SHORTEST = 0.001
+_EVER = 2_000_000.0
+"""Seconds from which on a call may last: more than sockets can count."""
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError)
 
 
@@ -71,16 +74,11 @@ class Sending:
 
     def left(self) -> float | None:
         """Seconds until the call ends; None if it may last."""
-        return None if self.ends is None else max(_SHORTEST, self.ends - time.monotonic())
+        return left(self.ends)
 
     def headers_now(self, token: str) -> Headers:
         """Headers of an attempt."""
-        headers = dict(self.headers)
-        if token:
-            headers["authorization"] = f"Bearer {token}"
-        if (left := self.left()) is not None:
-            headers["x-request-timeout"] = f"{left:.3f}"
-        return headers
+        return attempt_headers(self.headers, token, self.left())
 
 
 class Calling:
@@ -119,25 +117,25 @@ class Calling:
         written = binding.write(request)
         headers = request_headers(binding, options, self.settings, written.content_type)
         body = compressed(written, headers, self.settings)
-        seconds = options.timeout or route.method.policy.deadline or DEFAULT_TIMEOUT
-        return Sending(binding, written.target, headers, options, time.monotonic() + seconds, body)
+        ends = end(options, route.method.policy.deadline or DEFAULT_TIMEOUT)
+        return Sending(binding, written.target, headers, options, ends, body)
 
     def server_stream(self, route: Route, request: Message, options: HttpOptions) -> Sending:
         """The request of a method that streams responses."""
         binding = self.binding(route)
         written = binding.write(request)
         headers = request_headers(binding, options, self.settings, written.content_type)
-        return Sending(binding, written.target, headers, options, _end(options), written.body)
+        return Sending(binding, written.target, headers, options, end(options), written.body)
 
     def client_stream(
-        self, route: Route, first: Message | None, options: HttpOptions
+        self, route: Route, first: Message | None, options: HttpOptions, ends: float | None
     ) -> tuple[Sending, bytes | None]:
         """Where requests go, and what is sent of the first of them; None if there is none."""
         binding = self.binding(route)
         written = binding.write(route.method.request() if first is None else first)
         content_type = written.content_type if binding.sends_raw else NDJSON
         headers = request_headers(binding, options, self.settings, content_type)
-        sending = Sending(binding, written.target, headers, options, _end(options))
+        sending = Sending(binding, written.target, headers, options, ends)
         if first is None:
             return sending, None
         item = binding.item(written)
@@ -148,14 +146,12 @@ class Calling:
         item = binding.write_item(request)
         return item if binding.sends_raw else item + b"\n"
 
-    def socket(
-        self, route: Route, first: Message | None, options: HttpOptions
-    ) -> tuple[str, Headers, float | None]:
-        """URL, headers, and end of a WebSocket."""
+    def socket(self, route: Route, first: Message | None, options: HttpOptions) -> tuple[str, Headers]:
+        """URL and headers of a WebSocket."""
         path = self.binding(route).path(route.method.request() if first is None else first)
         url = httpx.URL(self.url)
         scheme = {"http": "ws", "https": "wss"}[url.scheme]
-        return f"{scheme}{self.url[len(url.scheme) :]}{path}", given_headers(options), _end(options)
+        return f"{scheme}{self.url[len(url.scheme) :]}{path}", given_headers(options)
 
     def answering(self, sending: Sending, status: int, headers: Mapping[str, str]) -> Answering:
         """What reads the answer that begins so."""
@@ -169,12 +165,14 @@ class Calling:
 
         Raises:
             AttemptError: it may be tried again.
-            Error: DEADLINE_EXCEEDED, OVERLOADED, or what reading the answer raises.
+            Error: DEADLINE_EXCEEDED, OVERLOADED, TOO_LARGE, or what reading the answer raises.
         """
         try:
             yield
         except RefusalError as refused:
             raise AttemptError(Failure(refused)) from None
+        except httpx.InvalidURL:  # of the rest nothing could be wrong
+            raise Error(reasons.TOO_LARGE, "path and query of the request are too long") from None
         except (TimeoutError, httpx.TimeoutException) as failure:
             raise self._timed_out(sending, failure) from failure
         except _UNSENT as failure:
@@ -212,16 +210,36 @@ def lost() -> Error:
     return Error(reasons.DEPENDENCY_UNAVAILABLE, "the connection was lost during the call")
 
 
-def _end(options: HttpOptions) -> float | None:
-    return None if options.timeout is None else time.monotonic() + options.timeout
+def end(options: HttpOptions, default: float | None = None) -> float | None:
+    """`time.monotonic()` at which a call ends that begins now; None if it may last.
+
+    Args:
+        options: of the call.
+        default: seconds, if they say none.
+
+    Raises:
+        Error: DEADLINE_EXCEEDED: that has passed.
+    """
+    seconds = default if options.timeout is None else options.timeout
+    if seconds is None or seconds >= _EVER:
+        return None
+    if seconds <= 0:
+        raise Error(reasons.DEADLINE_EXCEEDED, "no time is left for the call")
+    return time.monotonic() + seconds
+
+
+def left(ends: float | None) -> float | None:
+    """Seconds until a call ends; None if it may last."""
+    return None if ends is None else max(_SHORTEST, ends - time.monotonic())
 
 
 def _checked(url: str) -> str:
+    shown = "the URL" if "@" in url else repr(url)  # which may have a password
     try:
         parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise ValueError(f"{url!r} is not a URL: {error}") from None
+    except httpx.InvalidURL:
+        raise ValueError(f"{shown} is no URL") from None
     usable = parsed.scheme in {"http", "https"} and parsed.host and (parsed.port or 80) <= _MAX_PORT
-    if not usable or parsed.query or parsed.fragment or parsed.userinfo:
-        raise ValueError(f"{url!r} is not an address that begins with http:// or https://")
+    if not usable or not {"?", "#"}.isdisjoint(url) or parsed.userinfo:
+        raise ValueError(f"{shown} is not an address that begins with http:// or https://")
     return url.rstrip("/")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias, TypeVar
@@ -53,13 +54,19 @@ class HttpOptions:
     """What a caller may say about one call."""
 
     timeout: float | None = None
-    """Seconds, repetitions included. None means the method's deadline, and for streams that they may last."""
+    """Seconds, repetitions included; with none left the call fails at once. None means the method's deadline,
+    and for streams that they may last."""
     headers: Mapping[str, str | bytes] = field(default_factory=dict)
     """Sent beside those that HTTP needs; bytes as base64, for names that end in `-bin`."""
     if_none_match: str = ""
     """Entity tag of the answer that the caller has: if it still holds, the call fails with NOT_MODIFIED."""
     answer: Answer | None = None
     """Is told status and headers of the answer; of the last one if a call is repeated."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError: the timeout is no number."""
+        if self.timeout is not None and math.isnan(self.timeout):
+            raise ValueError("the timeout is no number")
 
 
 NO_OPTIONS = HttpOptions()

@@ -99,9 +99,30 @@ def request_headers(
 def given_headers(options: HttpOptions) -> Headers:
     """What the caller wants sent."""
     headers = {name.lower(): _header(name, value) for name, value in options.headers.items()}
+    for name in _FRAMED & headers.keys():
+        raise invalid(name, "it is said by who sends")
     if options.if_none_match:
         headers["if-none-match"] = _checked("if-none-match", options.if_none_match)
     return headers
+
+
+def attempt_headers(headers: Headers, token: str, left: float | None) -> Headers:
+    """Headers of an attempt.
+
+    Args:
+        headers: of the call.
+        token: bearer token; empty without one.
+        left: seconds until the call ends; None if it may last.
+
+    Raises:
+        Error: INVALID_FIELD: the token is none, which may be the end of its line.
+    """
+    found = dict(headers)
+    if token:
+        found["authorization"] = _checked("authorization", f"Bearer {token}")
+    if left is not None:
+        found["x-request-timeout"] = f"{left:.3f}"
+    return found
 
 
 def compressed(written: Written, headers: Headers, settings: HttpClientSettings) -> bytes | None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import ssl
-import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Iterator
 from types import ModuleType, TracebackType
 from typing import Any, Self, TypeAlias, TypeVar
 
@@ -16,7 +14,16 @@ from google.protobuf.message import Message
 from protobuf import Registry
 
 from codegen.runtime.client.bidi import talked
-from codegen.runtime.client.calling import AttemptError, Calling, RequestsError, Sending, late, needs_token
+from codegen.runtime.client.calling import (
+    AttemptError,
+    Calling,
+    RequestsError,
+    Sending,
+    end,
+    late,
+    left,
+    needs_token,
+)
 from codegen.runtime.client.channel import HttpOptions, TokenSource
 from codegen.runtime.client.exchange import Answering
 from codegen.runtime.client.retries import Attempts
@@ -87,11 +94,8 @@ class HttpClient:
     async def unary(self, route: Route, request: Message, response: type[R], options: HttpOptions) -> R:
         """One request, one response."""
         sending = self._calling.unary(route, request, options)
-        try:
-            with Deadline(sending.left()):
-                return response.FromString(await self._unary(sending))
-        except TimeoutError:
-            raise late() from None
+        with _in_time(sending.ends):
+            return response.FromString(await self._unary(sending))
 
     async def server_stream(
         self, route: Route, request: Message, response: type[R], options: HttpOptions
@@ -107,7 +111,7 @@ class HttpClient:
                         began = True
                         yield response.FromString(data)
             except AttemptError as attempt:
-                pause = None if began else attempts.pause(attempt.failure, _left(sending))
+                pause = None if began else attempts.pause(attempt.failure, sending.left())
                 if pause is None:
                     raise attempt.error from attempt.__cause__
             else:
@@ -122,17 +126,14 @@ class HttpClient:
         options: HttpOptions,
     ) -> R:
         """Many requests, one response. An answer that comes early is seen when the next request is sent."""
-        ends = None if options.timeout is None else time.monotonic() + options.timeout
+        ends = end(options)
         try:
-            with Deadline(options.timeout):
+            with _in_time(ends):
                 async with contextlib.aclosing(_iterator(requests)) as messages:
-                    first = await anext(messages, None)
-                    sending, item = self._calling.client_stream(route, first, options)
-                    sending.ends = ends
+                    first = await _first(messages)
+                    sending, item = self._calling.client_stream(route, first, options, ends)
                     async with contextlib.aclosing(self._written(sending, item, messages)) as body:
                         return response.FromString(await self._whole(sending, body))
-        except TimeoutError:
-            raise late() from None
         except (AttemptError, RequestsError) as failed:
             raise failed.error from failed.__cause__
 
@@ -144,11 +145,13 @@ class HttpClient:
         options: HttpOptions,
     ) -> AsyncGenerator[R, None]:
         """Many requests, many responses, over a WebSocket."""
+        ends = end(options)
         async with contextlib.aclosing(_iterator(requests)) as messages:
-            first = await anext(messages, None) if route.variables else None
-            talk = Talk(self._calling, route, first, options)
-            token = await self._token() if talk.needs_token and self._token else ""
             try:
+                with _in_time(ends):
+                    first = await _first(messages) if route.variables else None
+                    talk = Talk(self._calling, route, first, options, ends)
+                    token = await self._token() if talk.needs_token and self._token else ""
                 async with contextlib.aclosing(talked(talk, token, first, messages)) as responses:
                     async for data in responses:
                         yield response.FromString(data)
@@ -161,7 +164,7 @@ class HttpClient:
             try:
                 return await self._whole(sending, sending.body)
             except AttemptError as attempt:
-                pause = attempts.pause(attempt.failure, _left(sending))
+                pause = attempts.pause(attempt.failure, sending.left())
                 if pause is None:
                     raise attempt.error from attempt.__cause__
             await asyncio.sleep(pause)
@@ -179,7 +182,7 @@ class HttpClient:
 
     async def _streamed(self, sending: Sending) -> AsyncGenerator[bytes, None]:
         """One attempt whose answer is many messages. No deadline runs while the caller has one of them."""
-        with Deadline(sending.left()):
+        with _in_time(sending.ends):
             headers = await self._headers(sending)
         with self._calling.attempting(sending):
             async with contextlib.AsyncExitStack() as stack:
@@ -239,6 +242,18 @@ async def _iterator(requests: AsyncIterable[R] | Iterable[R]) -> AsyncGenerator[
             yield request
 
 
-def _left(sending: Sending) -> float:
-    left = sending.left()
-    return math.inf if left is None else left
+async def _first(messages: AsyncIterator[R]) -> R | None:
+    try:
+        return await anext(messages, None)
+    except Exception as error:  # noqa: BLE001 - raised as it is where the call was made
+        raise RequestsError(error) from error.__cause__
+
+
+@contextlib.contextmanager
+def _in_time(ends: float | None) -> Iterator[None]:
+    """Raises Error: DEADLINE_EXCEEDED: the block has not ended at its `time.monotonic()`."""
+    try:
+        with Deadline(left(ends)):
+            yield
+    except TimeoutError:
+        raise late() from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Generator, Iterable, Iterator
 from types import ModuleType, TracebackType
@@ -14,7 +13,7 @@ from google.protobuf.message import Message
 from protobuf import Registry
 
 from codegen.runtime.client.bidi_sync import talked
-from codegen.runtime.client.calling import AttemptError, Calling, RequestsError, Sending, needs_token
+from codegen.runtime.client.calling import AttemptError, Calling, RequestsError, Sending, end, needs_token
 from codegen.runtime.client.channel import HttpOptions, SyncTokenSource
 from codegen.runtime.client.exchange import Answering
 from codegen.runtime.client.punctual import punctual_transport, until
@@ -76,7 +75,7 @@ class HttpSyncClient:
             try:
                 return response.FromString(self._whole(sending, sending.body))
             except AttemptError as attempt:
-                pause = attempts.pause(attempt.failure, _left(sending))
+                pause = attempts.pause(attempt.failure, sending.left())
                 if pause is None:
                     raise attempt.error from attempt.__cause__
             time.sleep(pause)
@@ -95,7 +94,7 @@ class HttpSyncClient:
                         began = True
                         yield response.FromString(data)
             except AttemptError as attempt:
-                pause = None if began else attempts.pause(attempt.failure, _left(sending))
+                pause = None if began else attempts.pause(attempt.failure, sending.left())
                 if pause is None:
                     raise attempt.error from attempt.__cause__
             else:
@@ -106,8 +105,9 @@ class HttpSyncClient:
         self, route: Route, requests: Iterable[Message], response: type[R], options: HttpOptions
     ) -> R:
         """Many requests, one response. An answer that comes early is seen when the next request is sent."""
+        ends = end(options)
         messages = iter(requests)
-        sending, item = self._calling.client_stream(route, next(messages, None), options)
+        sending, item = self._calling.client_stream(route, next(messages, None), options, ends)
         try:
             return response.FromString(self._whole(sending, self._written(sending, item, messages)))
         except (AttemptError, RequestsError) as failed:
@@ -117,9 +117,10 @@ class HttpSyncClient:
         self, route: Route, requests: Iterable[Message], response: type[R], options: HttpOptions
     ) -> Generator[R, None, None]:
         """Many requests, many responses, over a WebSocket."""
+        ends = end(options)
         messages = iter(requests)
         first = next(messages, None) if route.variables else None
-        talk = Talk(self._calling, route, first, options)
+        talk = Talk(self._calling, route, first, options, ends)
         token = self._token() if talk.needs_token and self._token else ""
         try:
             with contextlib.closing(talked(talk, token, first, messages)) as responses:
@@ -173,8 +174,3 @@ class HttpSyncClient:
 
     def _answering(self, sending: Sending, answer: httpx.Response) -> Answering:
         return self._calling.answering(sending, answer.status_code, dict(answer.headers))
-
-
-def _left(sending: Sending) -> float:
-    left = sending.left()
-    return math.inf if left is None else left

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from threading import Lock
 
 from google.rpc import code_pb2
 
@@ -15,6 +16,8 @@ REPEATS = 3
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
 """Seconds, of the first and of the longest pause before a repetition; each is a random part of its limit."""
+LONGEST_WAIT = 60.0
+"""Seconds, of the longest pause that a server may ask for; one that asks for more has refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,8 @@ class Failure:
 class RetryBudget:
     """Bounds repetitions to a part of all calls, so that clients do not bury a service that is in trouble.
 
+    Threads may share it.
+
     Args:
         most: repetitions that may be made in a row, when nothing was repeated for a while.
         share: repetitions that each call earns.
@@ -38,17 +43,20 @@ class RetryBudget:
         self._most = most
         self._share = share
         self._left = most
+        self._lock = Lock()
 
     def earn(self) -> None:
         """A call begins."""
-        self._left = min(self._most, self._left + self._share)
+        with self._lock:
+            self._left = min(self._most, self._left + self._share)
 
     def spend(self) -> bool:
         """Whether there may be a repetition now."""
-        if self._left < 1.0:
-            return False
-        self._left -= 1.0
-        return True
+        with self._lock:
+            if self._left < 1.0:
+                return False
+            self._left -= 1.0
+            return True
 
 
 class Attempts:
@@ -66,17 +74,17 @@ class Attempts:
         self._repeats = 0
         budget.earn()
 
-    def pause(self, failure: Failure, left: float) -> float | None:
+    def pause(self, failure: Failure, left: float | None) -> float | None:
         """Seconds after which to try again; None if the failure is final.
 
         Args:
             failure: of the last attempt.
-            left: seconds until the call's deadline.
+            left: seconds until the call's deadline; None if it may last.
         """
         if self._repeats >= REPEATS or not self._repeatable(failure):
             return None
         pause = max(random.uniform(0, self._limit), failure.error.retry_after or 0.0)  # noqa: S311 - spreads load
-        if pause >= left or not self._budget.spend():
+        if pause > LONGEST_WAIT or (left is not None and pause >= left) or not self._budget.spend():
             return None
         self._repeats += 1
         self._limit = min(2 * self._limit, LONGEST_PAUSE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 
@@ -33,7 +33,7 @@ class HttpClientSettings:
     reads it."""
     tls: ssl.SSLContext | None = None
     """Certificates and versions; None trusts the authorities of the package certifi."""
-    proxy: str = ""
+    proxy: str = field(default="", repr=False)
     """`http://user:password@host:port` through which all goes."""
 
     def context(self) -> ssl.SSLContext:

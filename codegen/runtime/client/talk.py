@@ -18,9 +18,9 @@ from google.protobuf.message import EncodeError, Message
 from idiom.v1 import reason_errors as reasons
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from codegen.runtime.client.calling import Calling, late, lost, needs_token
+from codegen.runtime.client.calling import Calling, late, left, lost, needs_token
 from codegen.runtime.client.channel import HttpOptions
-from codegen.runtime.client.exchange import Head, Headers, is_failure, stated_error
+from codegen.runtime.client.exchange import Head, Headers, attempt_headers, is_failure, stated_error
 from codegen.runtime.errors import HTTP_STATUS, Error, Reason, code_name
 from codegen.runtime.json_diagnosis import invalid
 from codegen.runtime.transcoding.route import Route
@@ -43,7 +43,6 @@ _REASONS: Mapping[int, Reason] = {
 }
 """What a connection says that ends without saying why otherwise. RFC 6455, section 7.4.1."""
 _MAY_FAIL: Final = re.compile(r'\s*\{\s*"error"\s*:')
-_SHORTEST: Final = 0.001
 
 
 class Talk:
@@ -54,13 +53,22 @@ class Talk:
         route: of the method.
         first: request, where the path needs it.
         options: of the call.
+        ends: `time.monotonic()` at which it ends; None if it may last.
 
     Raises:
         Error: INVALID_FIELD.
     """
 
-    def __init__(self, calling: Calling, route: Route, first: Message | None, options: HttpOptions) -> None:
-        self.url, self._headers, self._ends = calling.socket(route, first, options)
+    def __init__(
+        self,
+        calling: Calling,
+        route: Route,
+        first: Message | None,
+        options: HttpOptions,
+        ends: float | None,
+    ) -> None:
+        self.url, self._headers = calling.socket(route, first, options)
+        self._ends = ends
         self.needs_token = needs_token(route)
         self._binding = calling.binding(route)
         self._calling = calling
@@ -69,7 +77,7 @@ class Talk:
 
     def left(self) -> float | None:
         """Seconds until the call ends; None if it may last."""
-        return None if self._ends is None else max(_SHORTEST, self._ends - time.monotonic())
+        return left(self._ends)
 
     def opening(self) -> float:
         """Seconds for the opening handshake."""
@@ -79,11 +87,8 @@ class Talk:
     def connection(self, token: str) -> dict[str, Any]:
         """How to open the connection, for either kind of client of the package websockets."""
         settings = self._calling.settings
-        headers = {**self._headers, **({"authorization": f"Bearer {token}"} if token else {})}
-        if (left := self.left()) is not None:
-            headers["x-request-timeout"] = f"{left:.3f}"
         return {
-            "additional_headers": headers,
+            "additional_headers": attempt_headers(self._headers, token, self.left()),
             "ssl": self._calling.tls if self.url.startswith("wss:") else None,
             "proxy": settings.proxy or None,
             "compression": "deflate" if settings.accepts_compressed else None,
