@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import TypeAlias
 
 Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
@@ -16,11 +17,7 @@ def sendable(metadata: Mapping[str, str | bytes]) -> Metadata:
 
     The rest is left out.
     """
-    return tuple(
-        (key, value)
-        for key, value in metadata.items()
-        if _fits(value, binary=key.endswith("-bin")) and _KEY.fullmatch(key) and not key.startswith("grpc-")
-    )
+    return tuple([entry for entry in metadata.items() if _fits(*entry)])
 
 
 def received(metadata: Iterable[tuple[str, str | bytes]] | None) -> dict[str, str | bytes]:
@@ -32,7 +29,15 @@ def received(metadata: Iterable[tuple[str, str | bytes]] | None) -> dict[str, st
     return told
 
 
-def _fits(value: str | bytes, *, binary: bool) -> bool:
-    if isinstance(value, bytes):
-        return binary
-    return not binary and value.isascii() and value.isprintable()
+def _fits(key: str, value: str | bytes) -> bool:
+    if isinstance(value, str):
+        return _type(key) is str and value.isascii() and value.isprintable()
+    return _type(key) is bytes
+
+
+@lru_cache(256)  # a process says the same few keys, over and over
+def _type(key: str) -> type[str | bytes] | None:
+    """Of the values of a key; None if it may not be said."""
+    if not _KEY.fullmatch(key) or key.startswith("grpc-"):
+        return None
+    return bytes if key.endswith("-bin") else str

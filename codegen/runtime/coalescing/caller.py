@@ -112,7 +112,7 @@ class Caller:
             LostCallError: the stream ended before the answer came.
             NotCoalescedError: the call must be made in the ordinary way.
         """
-        size = len(request) + sum(len(key) + len(value) for key, value in metadata.items())
+        size = len(request) + sum(map(len, metadata)) + sum(map(len, metadata.values()))
         if size > MAX_FRAME_BYTES:
             raise NotCoalescedError
         stream = self._opened()

@@ -162,7 +162,9 @@ class _Stream:
             error = Error(reasons.OVERLOADED, "too many calls are under way", retry_after=1.0)
             self._reply(_refusal(number, error))
         else:
-            task = asyncio.create_task(self._answered(call, {**values_of(call.metadata), **shared}))
+            metadata = values_of(call.metadata)
+            metadata.update(shared)
+            task = asyncio.create_task(self._answered(call, metadata))
             self._calls[number] = task
             # Not at the end of the task itself: one that is cancelled before it begins runs nothing.
             task.add_done_callback(partial(self._ended, number))
