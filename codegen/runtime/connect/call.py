@@ -17,6 +17,7 @@ from codegen.runtime.context import Context
 from codegen.runtime.errors import Error
 from codegen.runtime.method import Method
 from codegen.runtime.pipeline import REQUEST_ID, internal
+from codegen.runtime.transcoding.disconnect import ClientGoneError, cancelled
 from codegen.runtime.transcoding.http_error import headers_of
 
 
@@ -103,6 +104,8 @@ def _known(error: Exception) -> Error:
         return error
     if isinstance(error, ConnectError):
         return own(error)
+    if isinstance(error, ClientGoneError):
+        return cancelled()
     call = CALL.get()
     try:
         raise error  # noqa: TRY301  # so that it is logged with its traceback

@@ -44,7 +44,7 @@ from codegen.runtime.grpc_client import Channel
 from codegen.runtime.method import Method, Service
 from codegen.runtime.pipeline import REQUEST_ID, Pipeline, request_id
 from codegen.runtime.relay import Relay
-from codegen.runtime.transcoding.disconnect import ClientGoneError, of_one_body
+from codegen.runtime.transcoding.disconnect import ClientGoneError, of_one_body, to_client
 from codegen.runtime.transcoding.http_error import status_of
 from codegen.runtime.transcoding.metadata import TRACE
 from codegen.runtime.transcoding.root_path import path_of
@@ -124,6 +124,10 @@ class ConnectRoute(BaseRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves a request that matched."""
+        with contextlib.suppress(ClientGoneError):
+            await self._serve(scope, receive, to_client(send))
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         entry: Entry | None = scope[ENTRY]
         headers = _headers(scope["headers"], self._heard)
         headers[REQUEST_ID] = name = request_id(headers)
@@ -134,8 +138,7 @@ class ConnectRoute(BaseRoute):
             return
         given = self._admit(call, headers)
         if call.form.protocol is Protocol.UNARY and scope["method"] == "POST":
-            with contextlib.suppress(ClientGoneError):
-                await _send(send, await self._unary.answer(call, receive, headers))
+            await _send(send, await self._unary.answer(call, receive, headers))
             return
         token = CALL.set(call)
         try:

@@ -18,7 +18,7 @@ from codegen.runtime.errors import Error
 from codegen.runtime.pipeline import REQUEST_ID, internal, late
 from codegen.runtime.relay import Relay
 from codegen.runtime.transcoding.compression import chosen, decoder, encoded
-from codegen.runtime.transcoding.disconnect import ClientGoneError, LoopRounds, Watch
+from codegen.runtime.transcoding.disconnect import ClientGoneError, LoopRounds, Watch, cancelled
 from codegen.runtime.transcoding.http_error import headers_of
 from codegen.runtime.transcoding.unary import COMPRESSED_HERE, Response
 
@@ -40,16 +40,12 @@ class Unary:
         self._rounds = LoopRounds()
 
     async def answer(self, call: Call, receive: Receive, headers: Mapping[str, str]) -> Response:
-        """The answer to a request, or what refuses it.
-
-        Raises:
-            ClientGoneError: nobody waits for an answer.
-        """
+        """The answer to a request, or what refuses it."""
         try:
             data = await self._called(call, receive, headers.get("content-encoding", ""))
             return await self._response(call, data, headers.get("accept-encoding"))
         except ClientGoneError:
-            raise
+            return refusal(call, cancelled())
         except Error as error:
             return refusal(call, error)
         except Exception:  # noqa: BLE001 - the outermost frame of a request: no defect crosses a border as it is

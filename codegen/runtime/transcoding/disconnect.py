@@ -6,7 +6,10 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from starlette.types import Message, Receive
+from idiom.v1 import reason_errors as reasons
+from starlette.types import Message, Receive, Send
+
+from codegen.runtime.errors import Error
 
 GRACE = 0.05
 """Seconds a call runs at least, and twice as long at most, before anybody listens whether its client is still
@@ -15,6 +18,11 @@ there; most are done by then."""
 
 class ClientGoneError(Exception):
     """The client went away, or has all it asked for; nobody reads more of a response."""
+
+
+def cancelled() -> Error:
+    """What middleware and logs of the app hear, who take it for a defect if there is no answer at all."""
+    return Error(reasons.CANCELLED, "the client went away")
 
 
 class ReceiveError(Exception):
@@ -84,6 +92,18 @@ def of_one_body(receive: Receive) -> Receive:
         return event
 
     return received
+
+
+def to_client(send: Send) -> Send:
+    """What sends, with ClientGoneError for what servers raise if nobody is there any more (ASGI: OSError)."""
+
+    async def sent(event: Message) -> None:
+        try:
+            await send(event)
+        except OSError:
+            raise ClientGoneError from None
+
+    return sent
 
 
 class Watch:

@@ -18,7 +18,13 @@ from codegen.runtime.errors import Error
 from codegen.runtime.grpc_client import Channel
 from codegen.runtime.pipeline import REQUEST_ID, Pipeline, internal, request_id
 from codegen.runtime.transcoding.binding import Binding, codec_of
-from codegen.runtime.transcoding.disconnect import ClientGoneError, LoopRounds, ReceiveError
+from codegen.runtime.transcoding.disconnect import (
+    ClientGoneError,
+    LoopRounds,
+    ReceiveError,
+    cancelled,
+    to_client,
+)
 from codegen.runtime.transcoding.etag import Tags
 from codegen.runtime.transcoding.exchange import Exchange
 from codegen.runtime.transcoding.http_error import body_of, headers_of, status_of
@@ -126,7 +132,9 @@ class Dispatch(BaseRoute):
                 else:
                     response = await self._stream(exchange)
         except ClientGoneError:
-            return
+            if exchange is not None and exchange.started:
+                return
+            response = _refusal(cancelled(), found, name)
         except ReceiveError as outside:
             raise outside.__cause__ or outside from None
         except Exception as failure:  # noqa: BLE001 - a request's outermost frame: no defect crosses a border
@@ -135,7 +143,10 @@ class Dispatch(BaseRoute):
                 raise error from None  # the connection ends: nothing else tells that the answer is not whole
             response = _refusal(error, found, name)
         if response is not None:
-            await _send(scope, send, response)
+            try:
+                await _send(scope, send, response)
+            except OSError:
+                return  # what servers raise if nobody is there any more (ASGI, disconnected client)
 
     def _admit(
         self, scope: Scope, receive: Receive, send: Send, found: Found, metadata: dict[str, str]
@@ -148,7 +159,7 @@ class Dispatch(BaseRoute):
         wire = Wire.HTTP if scope["type"] == "http" else Wire.SOCKET
         context = self._pipeline.admit(served.binding.method, metadata, wire=wire, timeout=timeout, name=name)
         if served.unary is None:
-            context = _lasting(context, timeout)
+            context, send = _lasting(context, timeout), to_client(send)
         return Exchange(
             scope,
             receive,

@@ -6,6 +6,9 @@ from urllib.parse import quote
 
 from starlette.types import Scope
 
+_SAFE = "/:@!$&'()*+,;="
+"""What stands in a path as it is (RFC 3986, section 3.3), the colon before a custom verb above all."""
+
 
 def path_of(scope: Scope) -> str:
     """The path as the app has it, decoded."""
@@ -15,9 +18,9 @@ def path_of(scope: Scope) -> str:
 def raw_path_of(scope: Scope) -> str:
     """The path as the app has it, as it came; bytes beyond ASCII as latin-1."""
     raw: bytes | None = scope.get("raw_path")
-    path = quote(scope["path"]) if raw is None else raw.partition(b"?")[0].decode("latin-1")
+    path = quote(scope["path"], _SAFE) if raw is None else raw.partition(b"?")[0].decode("latin-1")
     root: str = scope.get("root_path", "")
-    return _below(quote(root), path) if root else path
+    return _below(quote(root, _SAFE), path) if root else path
 
 
 def _below(root: str, path: str) -> str:

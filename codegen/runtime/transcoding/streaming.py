@@ -131,6 +131,8 @@ async def _send_messages(exchange: Exchange, answers: AsyncIterator[bytes], how:
         try:
             async for data in answers:
                 await answer.write(how.item(data))
+        except ClientGoneError:
+            raise
         except Exception as failure:  # noqa: BLE001 - a stream's outermost frame once its answer has begun
             error = failure if isinstance(failure, Error) else _defect(exchange)
             if not await answer.stopped():

@@ -182,8 +182,7 @@ class _Socket:
             return
         try:
             await self._exchange.send(event)
-        except (OSError, RuntimeError):
-            # Servers have either for a socket that has closed meanwhile (ASGI, disconnected client).
+        except RuntimeError:  # what some servers have for a socket that has closed meanwhile
             raise ClientGoneError from None
 
 

@@ -18,6 +18,8 @@ from codegen.runtime.identity import Authenticator, UserTokens
 from codegen.runtime.pipeline import Pipeline
 from codegen.runtime.transcoding.dispatch import Dispatch
 from codegen.runtime.transcoding.mount import mount
+from tests.codegen.runtime.http.request import Client
+from tests.codegen.runtime.http.rooms import rooms
 from tests.codegen.runtime.http.schema import Schema
 from tests.codegen.runtime.http.shelf import Shelf
 
@@ -107,6 +109,16 @@ def test_an_app_under_a_prefix_serves_its_routes_there(schema: Schema) -> None:
     outer.mount("/b\N{LATIN SMALL LETTER U WITH DIAERESIS} cher", _app(schema))
     with TestClient(outer) as client:
         assert client.get("/b%C3%BC%20cher/v1/texts/a%2Fb").json() == {"text": "a/b"}
+
+
+async def test_a_server_that_keeps_no_raw_paths_reaches_custom_verbs_too() -> None:
+    gallery = rooms()
+
+    async def tidied(scope: Scope, receive: Receive, send: Send) -> None:
+        await gallery.app({name: scope[name] for name in scope if name != "raw_path"}, receive, send)
+
+    answer = await Client(tidied).post("/v1/events:watch", {"count": 1, "room": "rooms/a"})
+    assert (answer.status, answer.json()) == (200, [{"id": "1", "text": "event 1"}])
 
 
 def _allow_origin(app: FastAPI) -> None:
