@@ -337,8 +337,10 @@ async def test_who_leaves_a_talk_ends_it(both: Both, gallery: Served) -> None:
 
         stream = both.client.talk(waiting())
         assert (await asyncio.to_thread(next, stream)).id == 1
-        left.set()
-        await asyncio.to_thread(stream.close)
+        closing = asyncio.create_task(asyncio.to_thread(stream.close))
+        await asyncio.wait_for(gallery.gallery.left.wait(), 10)
+        left.set()  # not before: requests that have ended are no reason to leave
+        await closing
     await asyncio.wait_for(gallery.gallery.left.wait(), 10)
 
 
