@@ -17,6 +17,9 @@ from codegen.runtime.json_diagnosis import invalid
 from codegen.runtime.json_shape import JsonValue
 from codegen.runtime.transcoding.parameters import Parameter, field_path, parameter
 
+BINARY_FORM = "pb"
+"""Variant of representations that are not JSON."""
+
 _SAFE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%;')
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*(?:,[ \t,]*|\Z)')
 _BLANK = re.compile(r"[ \t,]*")
@@ -28,6 +31,8 @@ class Tag(NamedTuple):
     weak: bool
     value: str | None
     """The version; None if no version is written like that."""
+    binary: bool
+    """Whether it is one of the binary form, in whatever coding."""
 
 
 class Tags:
@@ -100,18 +105,23 @@ def header_of(version: str, variant: str) -> bytes:
 
     Args:
         version: as the schema has it.
-        variant: tells representations of the same version apart, as a strong tag must: `gzip`, or nothing.
+        variant: tells representations of the same version apart, as a strong tag must: `gzip`, `pb-gzip`, or
+            nothing. Of a binary form it begins with `BINARY_FORM`.
     """
     suffix = f";{variant}" if variant else ""
     return f'"{quote(version, safe=_SAFE)}{suffix}"'.encode()
 
 
-def is_current(if_none_match: str, version: str) -> bool:
-    """Whether a client has this version already (weak comparison). What cannot be read is passed over."""
+def is_current(if_none_match: str, version: str, *, binary: bool = False) -> bool:
+    """Whether a client has this version already (weak comparison), in whatever coding.
+
+    A tag of the other form is another's: a cache would give its binary form to who asks for JSON. What cannot
+    be read is passed over.
+    """
     if if_none_match.strip() == "*":
         return True
     try:
-        return any(tag.value == version for tag in _parsed(if_none_match))
+        return any(tag.value == version and tag.binary is binary for tag in _parsed(if_none_match))
     except Error:
         return False
 
@@ -139,7 +149,8 @@ def _tags(header: str) -> Iterator[Tag]:
         match = _TAG.match(text, place)
         if match is None:
             raise invalid("if-match", "entity tags in quotes are expected")
-        yield Tag(match[1] is not None, _version(match[2]))
+        version, _, variant = match[2].partition(";")
+        yield Tag(match[1] is not None, _version(version), variant.startswith(BINARY_FORM))
         place = match.end()
 
 
@@ -148,9 +159,9 @@ def _blank(text: str, place: int) -> int:
     return match.end() if match else place
 
 
-def _version(opaque: str) -> str | None:
+def _version(quoted: str) -> str | None:
     try:
-        return unquote_to_bytes(opaque.partition(";")[0].encode("latin-1")).decode() or None
+        return unquote_to_bytes(quoted.encode("latin-1")).decode() or None
     except UnicodeDecodeError:
         return None
 

@@ -9,7 +9,7 @@ from codegen.runtime.grpc_client import Channel
 from codegen.runtime.pipeline import Pipeline, late
 from codegen.runtime.transcoding.binding import Binding
 from codegen.runtime.transcoding.compression import chosen, compressible, encoded
-from codegen.runtime.transcoding.etag import Tags, check_match, header_of, is_current
+from codegen.runtime.transcoding.etag import BINARY_FORM, Tags, check_match, header_of, is_current
 from codegen.runtime.transcoding.exchange import Exchange, RawHeaders, safe_type
 from codegen.runtime.transcoding.negotiation import BINARY, JSON, binary_name, wants_binary
 from codegen.runtime.validation import validate
@@ -110,7 +110,7 @@ async def response_of(exchange: Exchange, data: bytes, tags: Tags | None, *, bin
     headers = exchange.answer_headers(content_type)
     if version:
         headers.append((b"etag", header_of(version, _variant(content_type, coding))))
-        if _is_known(exchange, version):
+        if _is_known(exchange, version, binary=content_type != JSON):
             return Response(304, headers[NO_CONTENT_TYPE:], b"")
     if coding is not None:
         headers.append((b"content-encoding", coding.encode()))
@@ -134,11 +134,11 @@ def _coding(exchange: Exchange, size: int, content_type: str) -> str | None:
 
 def _variant(content_type: str, coding: str | None) -> str:
     """What tells a representation from the JSON of the same version: a strong tag is of one only."""
-    return "-".join(part for part in ("" if content_type == JSON else "pb", coding) if part)
+    return "-".join(part for part in ("" if content_type == JSON else BINARY_FORM, coding) if part)
 
 
-def _is_known(exchange: Exchange, version: str) -> bool:
-    """Whether the client has this version of what it reads already.
+def _is_known(exchange: Exchange, version: str, *, binary: bool) -> bool:
+    """Whether the client has this version of what it reads already, in the form that it reads.
 
     Raises:
         Error: PRECONDITION_FAILED: it wants another one. INVALID_FIELD.
@@ -148,4 +148,4 @@ def _is_known(exchange: Exchange, version: str) -> bool:
     wanted, had = exchange.metadata.get("if-match"), exchange.metadata.get("if-none-match")
     if wanted is not None:
         check_match(wanted, version)
-    return had is not None and is_current(had, version)
+    return had is not None and is_current(had, version, binary=binary)

@@ -86,6 +86,23 @@ async def test_representations_have_tags_of_their_own(gallery: Rooms) -> None:
         assert (known.status, known.headers["etag"]) == (304, tag)
 
 
+@pytest.mark.parametrize(
+    ("accept", "has", "status"),
+    [
+        *(("application/json", '"v1;pb"', 200), ("application/json", '"v1;pb-gzip"', 200)),
+        *(("application/x-protobuf", '"v1"', 200), ("application/x-protobuf", 'W/"v1;br"', 200)),
+        *(("application/x-protobuf", '"v1", "v1;pb"', 304), ("application/x-protobuf", '"v1;pb-br"', 304)),
+        *(("application/json", '"v1;pb", "v1;br"', 304), ("application/x-protobuf", "*", 304)),
+    ],
+)
+async def test_who_has_the_other_form_has_not_this_one(
+    gallery: Rooms, accept: str, has: str, status: int
+) -> None:
+    gallery.hang()
+    headers = {"accept": accept, "if-none-match": has}
+    assert (await gallery.client.send("GET", PAINTING, headers=headers)).status == status
+
+
 async def test_a_change_is_made_to_the_version_that_was_seen(gallery: Rooms) -> None:
     gallery.hang()
     body = b'{"title":"b"}'
