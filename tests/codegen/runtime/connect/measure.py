@@ -29,8 +29,8 @@ from codegen.runtime.transcoding.dispatch import Dispatch
 from codegen.runtime.transcoding.mount import mount
 from codegen.runtime.transcoding.settings import HttpSettings
 from gateway_routes import ROUTES
+from impl.cli.bench.by_hand import KEY, QUIET, TEXT, answer
 from tests.codegen.runtime.connect.wire import envelope
-from tests.codegen.runtime.http.measure import KEY, NO_TELEMETRY, TEXT, answer
 
 CONNECT = "/im.logic.v1.MessageService/SendMessage"
 Headers = list[tuple[bytes, bytes]]
@@ -42,14 +42,14 @@ class Upstream:
     async def unary_bytes(self, method: Method, request: bytes, _options: CallOptions) -> bytes:
         """One call."""
         await asyncio.sleep(0)
-        answered: Any = await answer(method.name, method.request.FromString(request))
+        answered: Any = await answer(method.request.FromString(request))
         data: bytes = answered.SerializeToString()
         return data
 
 
 def app() -> FastAPI:
     """All wires of HTTP."""
-    made = FastAPI(redirect_slashes=False, telemetry=NO_TELEMETRY)
+    made = FastAPI(redirect_slashes=False, telemetry=QUIET)
     pipeline = Pipeline(Authenticator(UserTokens(KEY, 3600), None))
     channel: Any = Upstream()
     settings = HttpSettings()
