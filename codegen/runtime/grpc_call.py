@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -170,10 +169,6 @@ class Calls:
         )
         if any(key.endswith("-bin") for key, _ in servicer.invocation_metadata() or ()):
             context = dataclasses.replace(context, metadata=received(servicer.invocation_metadata()))
-        if method.client_streaming or method.server_streaming:
-            # A stream may last: only the caller's own deadline ends it.
-            deadline = None if timeout is None else time.monotonic() + timeout
-            context = dataclasses.replace(context, deadline=deadline)
         return context
 
     async def _items(self, method: Method, requests: Requests) -> AsyncIterator[Message]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import secrets
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -88,9 +88,7 @@ class Local:
         What `requests` raises goes through the implementation to the caller.
         """
         implementation = self._implementation(method)
-        # A stream may last: only the caller's own timeout ends it.
-        deadline = None if options.timeout is None else time.monotonic() + options.timeout
-        context = dataclasses.replace(self._admitted(method, options, 0), deadline=deadline)
+        context = self._admitted(method, options, 0)
         items = self._items(method, requests)
         with _failures(method, context):
             async with contextlib.AsyncExitStack() as stack:
@@ -160,6 +158,8 @@ async def _only(items: AsyncIterator[Message]) -> Message:
 
 
 async def _next(answers: AsyncIterator[bytes], context: Context) -> bytes | None:
+    if context.remaining == 0:  # an implementation that never waits is not interrupted by a deadline
+        raise TimeoutError
     with Deadline(context.remaining):
         return await anext(answers, None)
 
@@ -183,6 +183,12 @@ def _failures(method: Method, context: Context) -> Iterator[None]:
         yield
     except Error:
         raise
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # Its own code has cancelled what it awaits: the caller would take it for its own end.
+        raise internal(method.full_name, context.request_id) from None
     except TimeoutError:
         raise Error(reasons.DEADLINE_EXCEEDED, "the deadline has passed") from None
     except Exception:  # noqa: BLE001 - the outermost frame of a call: no defect crosses a border as it is

@@ -74,7 +74,8 @@ class Pipeline:
             method: what is called.
             metadata: lower-case metadata; `x-request-id` names the request, which otherwise gets a new name.
             wire: how the call came in.
-            timeout: seconds the caller gives; at most the policy's deadline counts.
+            timeout: seconds the caller gives; at most the policy's deadline counts. A stream may last: only
+                its caller's own timeout ends it.
             size: bytes of the request in its binary form, as far as known.
             identity: who calls, where the wire knows already; otherwise read from the metadata.
             name: of the request, where the wire has asked `request_id` already.
@@ -91,7 +92,7 @@ class Pipeline:
         return Context(
             wire=wire,
             identity=caller,
-            deadline=time.monotonic() + self._seconds(method, timeout),
+            deadline=self._deadline(method, timeout),
             metadata=metadata,
             request_id=name or request_id(metadata),
         )
@@ -141,13 +142,13 @@ class Pipeline:
                 None  # whoever is open to anybody is open to the bearer of an old token too, to log in again
             )
 
-    def _seconds(self, method: Method, timeout: float | None) -> float:
-        longest = method.policy.deadline or self._default_deadline
-        if timeout is None:
-            return longest
-        if timeout <= 0:
+    def _deadline(self, method: Method, timeout: float | None) -> float | None:
+        if timeout is not None and timeout <= 0:
             raise late(method)
-        return min(timeout, longest)
+        if method.client_streaming or method.server_streaming:
+            return None if timeout is None else time.monotonic() + timeout
+        longest = method.policy.deadline or self._default_deadline
+        return time.monotonic() + (longest if timeout is None else min(timeout, longest))
 
 
 def request_id(metadata: Mapping[str, str]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +39,7 @@ class Relay:
     def admit(
         self, method: Method, metadata: Mapping[str, str], wire: Wire, timeout: float | None
     ) -> Context:
-        """Lets a call in, or refuses it. A stream may last: only the caller's own timeout ends it.
+        """Lets a call in, or refuses it.
 
         Args:
             method: what is called.
@@ -52,10 +51,7 @@ class Relay:
             Error: as `Pipeline.admit`, and INVALID_FIELD for metadata that cannot be read.
         """
         context = self.pipeline.admit(method, metadata, wire=wire, timeout=timeout)
-        deadline = context.deadline
-        if method.client_streaming or method.server_streaming:
-            deadline = None if timeout is None else time.monotonic() + timeout
-        return dataclasses.replace(context, metadata=self._headers.forwarded(metadata), deadline=deadline)
+        return dataclasses.replace(context, metadata=self._headers.forwarded(metadata))
 
     async def unary(self, method: Method, request: Any, payload: bytes, context: Context) -> bytes:
         """One request, one response.

@@ -46,7 +46,7 @@ from codegen.runtime.pipeline import REQUEST_ID, Pipeline, request_id
 from codegen.runtime.relay import Relay
 from codegen.runtime.transcoding.disconnect import ClientGoneError, of_one_body, to_client
 from codegen.runtime.transcoding.http_error import status_of
-from codegen.runtime.transcoding.metadata import TRACE
+from codegen.runtime.transcoding.metadata import TRACE, heard
 from codegen.runtime.transcoding.root_path import path_of
 from codegen.runtime.transcoding.settings import HttpSettings
 from codegen.runtime.transcoding.unary import Response, json_limit
@@ -102,7 +102,8 @@ class ConnectRoute(BaseRoute):
         )
         self._relay = Relay(pipeline, channel, settings)
         self._services = {each.name for each in services}
-        self._heard = {name.encode() for name in _READ | _PASSED | TRACE | settings.forwarded_headers}
+        names = _READ | _PASSED | TRACE | settings.forwarded_headers
+        self._heard = {name.encode(): name for name in names}
         self._entries = {
             method.path: _entry(method, codec, pipeline) for each in services for method in each.methods
         }
@@ -129,7 +130,7 @@ class ConnectRoute(BaseRoute):
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         entry: Entry | None = scope[ENTRY]
-        headers = _headers(scope["headers"], self._heard)
+        headers = heard(scope["headers"], self._heard)
         headers[REQUEST_ID] = name = request_id(headers)
         try:
             call = Call(*_called(entry, scope, headers), name)
@@ -229,16 +230,6 @@ def _called(entry: Entry | None, scope: Scope, headers: Mapping[str, str]) -> tu
     if verb == "GET":
         return entry, form_of_get(scope["query_string"])
     return entry, form_of_post(headers.get("content-type"), streams=entry.streams)
-
-
-def _headers(headers: Sequence[tuple[bytes, bytes]], heard: set[bytes]) -> dict[str, str]:
-    """Headers that matter here. Repeated ones are joined as in RFC 9110, so none can hide behind another."""
-    told: dict[str, str] = {}
-    for name, value in headers:
-        if name in heard:
-            key, text = name.decode(), value.decode("latin-1")
-            told[key] = f"{told[key]},{text}" if key in told else text
-    return told
 
 
 def _inner(scope: Scope, call: Call, headers: Mapping[str, str], seconds: float | None) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import time
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import NamedTuple
@@ -13,7 +11,7 @@ from protobuf import Registry
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
-from codegen.runtime.context import Context, Wire
+from codegen.runtime.context import Wire
 from codegen.runtime.errors import Error
 from codegen.runtime.grpc_client import Channel
 from codegen.runtime.pipeline import REQUEST_ID, Pipeline, internal, request_id
@@ -159,7 +157,7 @@ class Dispatch(BaseRoute):
         wire = Wire.HTTP if scope["type"] == "http" else Wire.SOCKET
         context = self._pipeline.admit(served.binding.method, metadata, wire=wire, timeout=timeout, name=name)
         if served.unary is None:
-            context, send = _lasting(context, timeout), to_client(send)
+            send = to_client(send)
         return Exchange(
             scope,
             receive,
@@ -203,12 +201,6 @@ def _served(binding: Binding, channel: Channel, pipeline: Pipeline) -> _Served:
     named = http.etag or http.if_match
     tags = Tags(binding.response, http.etag, binding.request, http.if_match) if named else None
     return _Served(binding, Unary(binding, channel, pipeline, tags))
-
-
-def _lasting(context: Context, timeout: float | None) -> Context:
-    """A stream may last: only the caller's own deadline ends it."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    return dataclasses.replace(context, deadline=deadline)
 
 
 def _overridden(scope: Scope) -> str:

@@ -57,6 +57,17 @@ def check_names(names: Iterable[str]) -> None:
             raise ValueError(f"{name} is not for services, or not theirs to say")
 
 
+def heard(headers: Iterable[tuple[bytes, bytes]], names: Mapping[bytes, str]) -> dict[str, str]:
+    """Headers of these names. Repeated ones are joined as in RFC 9110, so none can hide behind another."""
+    metadata: dict[str, str] = {}
+    for raw, value in headers:
+        name = names.get(raw)
+        if name is not None:
+            text = value.decode("latin-1")
+            metadata[name] = f"{metadata[name]},{text}" if name in metadata else text
+    return metadata
+
+
 class Headers:
     """Which headers of a request are read.
 
@@ -69,15 +80,8 @@ class Headers:
         self._read = {name.encode(): name for name in _READ | forwarded}
 
     def read(self, headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-        """Headers that count. Repeated ones are joined as in RFC 9110, so none can hide behind another."""
-        metadata: dict[str, str] = {}
-        names = self._read
-        for raw, value in headers:
-            name = names.get(raw)
-            if name is not None:
-                text = value.decode("latin-1")
-                metadata[name] = f"{metadata[name]},{text}" if name in metadata else text
-        return metadata
+        """Headers that count."""
+        return heard(headers, self._read)
 
     def forwarded(self, metadata: Mapping[str, str]) -> dict[str, str | bytes]:
         """What the service sees of them.
