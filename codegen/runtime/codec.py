@@ -99,6 +99,9 @@ class JsonCodec:
                 return value
         except (ValueError, RecursionError):
             pass
+        if len(data) > MAX_DIAGNOSED_BYTES:
+            check_form(data)
+            raise malformed("the JSON has a key twice or is nested too deeply, and is too large to say where")
         raise self.diagnosis.of_repeated(parsed(data))
 
     def to_json(self, message: Message[Any]) -> bytes:
@@ -160,10 +163,14 @@ class MessageJson:
         value = self._codec.loads(raw)
         if not isinstance(value, dict):
             raise self._refusal(raw)
-        return self.parse_value(value)
+        return self.parse_value(value, len(raw))
 
-    def parse_value(self, value: dict[str, JsonValue]) -> Message[Any]:
+    def parse_value(self, value: dict[str, JsonValue], size: int = 0) -> Message[Any]:
         """The message that parsed JSON says; its keys must be known to be unique.
+
+        Args:
+            value: changed where it has floats just above the largest one.
+            size: bytes of its text, as far as a client can make it large.
 
         Raises:
             Error: INVALID_FIELD or UNKNOWN_FIELD.
@@ -173,8 +180,10 @@ class MessageJson:
             return self._from_value(value)
         except CODEC_ERRORS:
             if not self._codec.floats.narrow(self.description, value):
+                if size > MAX_DIAGNOSED_BYTES:
+                    raise self._unsaid() from None
                 raise self._codec.diagnosis.of(self.description, value) from None
-        return self.parse_value(value)
+        return self.parse_value(value, size)
 
     def _from_value(self, value: JsonValue) -> Message[Any]:
         known = value if self._known is None else self._known.of(self.description, value)
@@ -216,9 +225,12 @@ class MessageJson:
     def _refusal(self, raw: bytes) -> Error:
         if len(raw) > MAX_DIAGNOSED_BYTES:
             check_form(raw)
-            name = self.description.type_name
-            return malformed(f"the JSON cannot be read as {name}, and is too large to say where")
+            return self._unsaid()
         return self._codec.diagnosis.of(self.description, parsed(raw))
+
+    def _unsaid(self) -> Error:
+        name = self.description.type_name
+        return malformed(f"the JSON cannot be read as {name}, and is too large to say where")
 
     def _incomplete(self, error: Exception) -> Error:
         return malformed(f"the message cannot be serialized as {self.description.type_name}: {error}")

@@ -184,8 +184,8 @@ class Binding:
         if not isinstance(given, dict):
             raise malformed("the body is not a JSON object")
         for target in self._repeatable:
-            self._bind(given, values, target)
-        return self._masked(self.request.parse_value(given), paths)
+            self._bind(given, values, target, len(body))
+        return self._masked(self.request.parse_value(given, len(body)), paths)
 
     def _mask_of_json(self, body: JsonValue) -> Sequence[str] | None:
         if self._mask is None or self._body is None:
@@ -201,21 +201,30 @@ class Binding:
         """Whether the body may say too what a variable says."""
         return self._whole or (self._body is not None and target.path[0].name == self._body.name)
 
-    def _bind(self, given: dict[str, JsonValue], values: dict[str, JsonValue], target: Parameter) -> None:
-        """Puts a variable's value into the body's JSON; the body may repeat it, but not contradict it."""
+    def _bind(
+        self, given: dict[str, JsonValue], values: dict[str, JsonValue], target: Parameter, size: int
+    ) -> None:
+        """Puts a variable's value into the body's JSON; the body may repeat it, but not contradict it.
+
+        Args:
+            given: the body's.
+            values: the path's.
+            target: the variable.
+            size: bytes of the body.
+        """
         for depth, step in enumerate(target.path[:-1], 1):
             values = values[step.json_name]
             given = _descend(given, step, dotted(target.path[:depth]))
         field = target.path[-1]
         for name in _names_in(given, field, target.name):
             repeated = given.pop(name)
-            if repeated is not None and not self._same(field, repeated, values[field.json_name]):
+            if repeated is not None and not self._same(field, repeated, values[field.json_name], size):
                 raise invalid(target.name, "the body contradicts the path")
         given[field.json_name] = values[field.json_name]
 
-    def _same(self, field: DescField, left: JsonValue, right: JsonValue) -> bool:
+    def _same(self, field: DescField, left: JsonValue, right: JsonValue, size: int) -> bool:
         parent = self._codec.type(field.parent.type_name)
-        messages = [parent.parse_value({field.json_name: value}) for value in (left, right)]
+        messages = [parent.parse_value({field.json_name: value}, size) for value in (left, right)]
         return bool(messages[0][field] == messages[1][field])
 
     def _with_binary(self, values: dict[str, JsonValue], body: bytes) -> Message[Any]:

@@ -9,6 +9,7 @@ import pytest
 
 from codegen.runtime.codec import JsonCodec
 from codegen.runtime.errors import Error
+from codegen.runtime.transcoding.binding import Binding
 from tests.codegen.runtime.http.request import Client
 from tests.codegen.runtime.http.schema import Schema
 
@@ -360,6 +361,24 @@ def test_a_large_refusal_takes_no_long_time(schema: Schema, body: bytes) -> None
     start = time.process_time()
     with pytest.raises(Error, match="MALFORMED_BODY"):
         kind.parse(body)
+    assert time.process_time() - start < 1.5
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"inners":[' + b'{"name":"a"},' * 150_000 + b'{"name":1}]}',
+        b'{"inners":[' + b'{"name":"a"},' * 150_000 + b'{"name":"x","name":"y"}]}',
+        b'{"text":[' + b'{"name":"a"},' * 150_000 + b"1]}",
+    ],
+    ids=["value", "key twice", "field of the path"],
+)
+def test_a_large_refusal_beside_a_path_takes_no_long_time(schema: Schema, body: bytes) -> None:
+    route = next(each for each in schema.routes if each.template == "/v1/everything/{text}")
+    binding = Binding(route, JsonCodec(schema.registry))
+    start = time.process_time()
+    with pytest.raises(Error, match=r"MALFORMED_BODY.*too large to say where"):
+        binding.decode(["v1", "everything", "a"], b"", body, binary=False)
     assert time.process_time() - start < 1.5
 
 
