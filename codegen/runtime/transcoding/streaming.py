@@ -167,7 +167,7 @@ class _Answer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        await self.stopped()
+        await self._stop()
 
     async def write(self, data: bytes) -> None:
         """Sends a part, behind what begins the answer if it is the first."""
@@ -176,11 +176,15 @@ class _Answer:
 
     async def stopped(self) -> bool:
         """Writes nothing more of its own accord; returns whether the answer has begun."""
+        async with self._lock:  # what it is writing goes out: half of it would spoil the answer
+            await self._stop()
+        return self._exchange.started
+
+    async def _stop(self) -> None:
         self._idling.cancel()
         await asyncio.wait([self._idling])
         if not self._idling.cancelled():
             self._idling.exception()  # nobody could be written to, as the next to write will notice
-        return self._exchange.started
 
     async def _idle(self) -> None:
         await asyncio.sleep(PATIENCE)
