@@ -39,6 +39,8 @@ CODES: Mapping[Reason, int] = {
 }
 """Close codes that RFC 6455 has for reasons (section 7.4.1); others are 4000 and the canonical code."""
 OWN_CODES = 4000
+MAX_REASON = 123
+"""Most bytes of a reason for closing (RFC 6455, section 5.5)."""
 
 
 class _UsageError(Exception):
@@ -147,7 +149,8 @@ class _Socket:
 
     async def close(self, code: int, reason: str = "") -> None:
         """Begins the closing handshake."""
-        await self._send({"type": "websocket.close", "code": code, "reason": reason[:100]})
+        told = reason.encode()[:MAX_REASON].decode(errors="ignore")
+        await self._send({"type": "websocket.close", "code": code, "reason": told})
 
     async def _received(self) -> str | bytes | None:
         """The next message; None if the client has closed the socket in good order."""

@@ -15,6 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
 
 from codegen.runtime.context import Context
+from codegen.runtime.errors import Error, Reason
 from codegen.runtime.transcoding.websocket import take_token
 from tests.codegen.gallery.generated import generated
 from tests.codegen.gallery.served import MAX_REQUEST_BYTES, Served, served
@@ -288,6 +289,17 @@ async def test_a_defect_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
         code, reason, messages = await ended(socket)
     assert (code, reason) == (1011, "INTERNAL")
     assert "secret" not in json.dumps(messages)
+
+
+async def test_a_reason_of_any_text_closes_the_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refusing(_: Gallery, _requests: AsyncIterator[Any], _context: Context) -> AsyncIterator[Any]:
+        raise Error(Reason("ü" * 100, "gallery", 10), "no")
+        yield
+
+    monkeypatch.setattr(Gallery, "talk", refusing)
+    async with served() as gallery, talk(gallery) as socket:
+        code, reason, _ = await ended(socket)
+    assert (code, reason) == (4010, "ü" * 61)
 
 
 async def test_a_deadline_ends_the_socket(gallery: Served) -> None:
