@@ -186,6 +186,38 @@ async def test_a_deadline_ends_a_stream(channel: Channel, echo: Echo) -> None:
         await echo.cancelled.wait()
 
 
+async def test_a_deadline_ends_a_stream_that_never_waits(echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def count(_request: Any, _context: Any) -> AsyncIterator[Any]:
+        while True:
+            yield Text(text="more")
+
+    async def read() -> None:
+        async for _ in streamed(channel, COUNT, "1", options=CallOptions(timeout=0.1)):
+            await asyncio.sleep(0)  # lets the clock run
+
+    monkeypatch.setattr(echo, "count", count)
+    channel = Local([(ECHO, echo)])
+    with pytest.raises(Error, match="DEADLINE_EXCEEDED"):
+        await asyncio.wait_for(read(), 5)
+
+
+async def test_an_implementation_that_cancels_itself_is_a_defect(
+    echo: Echo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def cancelled(*_: Any) -> Any:
+        waits = asyncio.ensure_future(asyncio.Event().wait())
+        waits.cancel()
+        await waits
+
+    monkeypatch.setattr(echo, "say", cancelled)
+    monkeypatch.setattr(echo, "join", cancelled)
+    channel = Local([(ECHO, echo)])
+    with pytest.raises(Error, match="INTERNAL"):
+        await said(channel, SAY, "hi")
+    with pytest.raises(Error, match="INTERNAL"):
+        await all_of(streamed(channel, JOIN, "hi"))
+
+
 async def test_cancelling_a_call_cancels_its_implementation(channel: Channel, echo: Echo) -> None:
     call = asyncio.create_task(said(channel, SAY, "wait"))
     await echo.called.wait()
