@@ -191,12 +191,13 @@ async def test_a_deadline_ends_a_stream_that_never_waits(echo: Echo, monkeypatch
         while True:
             yield Text(text="more")
 
+    monkeypatch.setattr(echo, "count", count)
+    local = Local([(ECHO, echo)])
+
     async def read() -> None:
-        async for _ in streamed(channel, COUNT, "1", options=CallOptions(timeout=0.1)):
+        async for _ in streamed(local, COUNT, "1", options=CallOptions(timeout=0.1)):
             await asyncio.sleep(0)  # lets the clock run
 
-    monkeypatch.setattr(echo, "count", count)
-    channel = Local([(ECHO, echo)])
     with pytest.raises(Error, match="DEADLINE_EXCEEDED"):
         await asyncio.wait_for(read(), 5)
 
