@@ -196,6 +196,4 @@ def test_a_value_without_end_is_refused_within_bounded_memory(begin: bytes) -> N
 def test_a_value_may_have_as_many_bytes_as_allowed() -> None:
     fits = b'"' + b"a" * (LIMIT - 2) + b'"'
     assert read(b"[" + fits + b"]", [7, 20], limit=LIMIT) == [fits]
-    assert (
-        refused(b'[1,"a' + fits[1:] + b"]", [7]) == "TOO_LARGE: [1]: it is larger than 1000 bytes"
-    )
+    assert refused(b'[1,"a' + fits[1:] + b"]", [7]) == "TOO_LARGE: [1]: it is larger than 1000 bytes"
