@@ -53,7 +53,10 @@ class Answer:
         message = self._response.parse_binary(data)
         if isinstance(self._field.value, DescFieldValueMessage):
             return self._message(message[self._field], binary=binary)
-        told = self._codec.to_json_value(message)
+        alone: Any = type(message)()  # what is beside the field costs no time, and may have no JSON
+        if message.has_field(self._field.name):
+            alone[self._field] = message[self._field]
+        told = self._codec.to_json_value(alone)
         return orjson.dumps(field_json(told, self._field, self._codec.name(self._field))), JSON
 
     def _part(self, message: Message[Any]) -> Message[Any] | None:

@@ -130,3 +130,21 @@ def test_a_path_and_a_binary_body_of_the_same_oneof_are_refused(schema: Schema) 
     body = binding.request.parse(b'{"right": "1"}').to_binary()
     with pytest.raises(Error, match="left"):
         binding.decode(["v1", "typed", "left", "a"], b"", body, binary=True)
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "sent"),
+    [
+        ("numbers", "[1]", b"[1]"),
+        ("named", '{"a": {"name": "b"}}', b'{"a":{"name":"b"}}'),
+        ("text", '"a"', b'"a"'),
+    ],
+)
+def test_what_is_beside_the_field_of_an_answer_does_not_spoil_it(
+    schema: Schema, field: str, given: str, sent: bytes
+) -> None:
+    binding = _binding(schema, "POST", f"/v1/response/{field}")
+    json = f'{{"time": "2020-01-01T00:00:00Z", "{field}": {given}}}'
+    answer: Any = binding.response.parse(json)
+    answer.time.seconds = 10**15  # which JSON cannot say
+    assert binding.encode(answer.to_binary(), binary=False) == (sent, "application/json")
