@@ -19,7 +19,7 @@ from codegen.runtime.errors import Error
 from codegen.runtime.identity import MAX_VERIFIED_TOKENS, Authenticator, ServiceTokens, UserTokens
 
 KEY, OTHER = b"k" * 32, b"o" * 32
-CLAIMS = {"aud": "user", "sub": "1", "lid": "2", "exp": time.time() + 1000}
+CLAIMS = {"aud": "user", "sub": "1", "lid": "2", "exp": time.time() + 86_400}
 
 
 def _part(value: Any) -> str:
