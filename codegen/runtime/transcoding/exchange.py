@@ -26,6 +26,10 @@ _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110 calls it that
 _CONTENT_TYPE = re.compile(rf'{_TOKEN}/{_TOKEN}(?:[ \t]*;[ \t]*(?:{_TOKEN}=(?:{_TOKEN}|"[ !#-\[\]-~]*"))?)*')
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 _TYPES = {each: (b"content-type", each.encode()) for each in (JSON, BINARY)}
+MAX_UNFOLDED = 50
+"""Times its length that a compressed stream of messages may unfold to: each of them is work."""
+FREE_UNFOLDED = 1 << 20
+"""Bytes that it may unfold to in any case."""
 _DIGITS = 20
 """Of a length that is beyond all limits, however many more follow; Python reads no more than 4300."""
 
@@ -159,24 +163,28 @@ class Exchange:
                 _check(size, limit)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    async def parts(self, limit: int = 0) -> AsyncIterator[bytes]:
+    async def parts(self, limit: int = 0, *, folded: bool = True) -> AsyncIterator[bytes]:
         """The body as it comes, decompressed, in parts of at most what the server hands over or 64 KiB.
 
         Args:
-            limit: most bytes before decompression; 0 means any number, for a reader who bounds it.
+            limit: most bytes before decompression; 0 means any number, for a reader who bounds what it keeps.
+            folded: whether it may unfold to any length; if not, to MAX_UNFOLDED times what was received.
 
         Raises:
             Error: TOO_LARGE, MALFORMED_BODY or UNSUPPORTED_MEDIA_TYPE.
             ClientGoneError: the client went away.
         """
         decode = decoder(self.metadata.get("content-encoding")) if self.has_body else None
-        size = 0
+        size = unfolded = 0
         while not self._body_read:
             data = self._noted(await self._event())
             size += len(data)
             if limit:
                 _check(size, limit)
             for part in (data,) if decode is None else decode.decode(data):
+                unfolded += len(part)
+                if not folded and unfolded > FREE_UNFOLDED + MAX_UNFOLDED * size:
+                    raise Error(reasons.TOO_LARGE, f"it unfolds to more than {MAX_UNFOLDED} times its length")
                 if part:
                     yield part
         if decode is not None and size:

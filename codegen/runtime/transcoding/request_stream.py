@@ -88,7 +88,7 @@ def _first_raw(exchange: Exchange, part: bytes) -> Message[Any]:
 async def _json(exchange: Exchange, pipeline: Pipeline, *, array: bool) -> AsyncGenerator[bytes | None, None]:
     limit = json_limit(pipeline, pipeline.limit(exchange.binding.method))
     reader = JsonItems(limit, array=array)
-    async for part in exchange.parts():
+    async for part in exchange.parts(folded=False):
         for item in reader.feed(part):
             yield _item(exchange, pipeline, reader.count, item)
     for item in reader.finish():

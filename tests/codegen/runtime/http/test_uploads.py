@@ -57,6 +57,17 @@ def fields(answer: httpx.Response) -> list[str]:
     return [each["field"] for detail in details for each in detail.get("fieldViolations", ())]
 
 
+async def test_a_stream_that_unfolds_to_more_than_anybody_sends_is_refused(
+    client: httpx.AsyncClient,
+) -> None:
+    headers = {**NDJSON, "content-encoding": "gzip"}
+    item = b'{"text":"%s"}\n' % (b"x" * 900)
+    small = await client.post(EVENTS, content=gzip.compress(item * 1000), headers=headers)
+    assert (small.status_code, small.json()["count"]) == (200, "1000")
+    bomb = await client.post(EVENTS, content=gzip.compress(item * 30_000), headers=headers)
+    assert bomb.status_code == 413, bomb.text
+
+
 @pytest.mark.parametrize(
     ("headers", "body"),
     [
