@@ -32,6 +32,7 @@ def respond(request: CodeGeneratorRequest) -> CodeGeneratorResponse:
     """Generates; mistakes of the schema and of the parameters become the response's error."""
     try:
         parameters = parse(request.parameter)
+        parameters.check_include(request.file_to_generate)
         run = Run(resolve(request, parameters), parameters, request)
         outputs = [output for name in parameters.emit for output in back_end(name)(run)]
     except SchemaError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -62,6 +63,18 @@ class Parameters:
     def wants(self, file: str) -> bool:
         """Whether output is wanted for a file."""
         return not self.include or file.startswith(tuple(self.include))
+
+    def check_include(self, files: Iterable[str]) -> None:
+        """Whether any file is wanted: prefixes that fit none would make all that was generated go.
+
+        Raises:
+            ParameterError: none is.
+        """
+        known = sorted(files)
+        if self.include and not any(map(self.wants, known)):
+            prefixes = " or ".join(self.include)
+            first = f"; the first one is {known[0]}" if known else ""
+            raise ParameterError(f"include: no file ({len(known)} in all) begins with {prefixes}{first}.")
 
     def shown(self, file: str) -> str:
         """The path of a file as somebody in the working directory would write it, if a root has it."""

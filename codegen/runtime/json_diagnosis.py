@@ -61,7 +61,7 @@ _SCALARS = {
 _MESSAGES = {
     "google.protobuf.Timestamp": "an RFC 3339 time",
     "google.protobuf.Duration": "seconds such as 1.5s",
-    "google.protobuf.FieldMask": "field names in lowerCamelCase, separated by commas",
+    "google.protobuf.FieldMask": "a list of field names in lowerCamelCase, separated by commas,",
     "google.protobuf.Any": "an object with a known @type",
     "google.protobuf.ListValue": "a list",
     "google.protobuf.BoolValue": "true or false",

@@ -302,7 +302,7 @@ def any_type(value: dict[str, JsonValue], registry: Registry) -> DescMessage | N
 
 
 _PATH = r"[A-Za-z][A-Za-z0-9]*(?:\.[A-Za-z][A-Za-z0-9]*)*"
-_MASK = re.compile(rf"(?:{_PATH}(?:,{_PATH})*)?")
+_MASK = re.compile(rf"(?:\*|{_PATH}(?:,{_PATH})*)?")  # AIP-134 and AIP-157 have `*` for all fields
 _CHECKS: dict[str, Check] = {
     "google.protobuf.FieldMask": is_mask,
     **dict.fromkeys(

@@ -49,8 +49,16 @@ def test_a_root_makes_paths_those_of_the_working_directory(
         ("emit", "The parameter 'emit' has no value; parameters are key=value."),
         ("emit=cobol", "emit=cobol: there are only messages, grpc, rpc"),
         ("colour=red", "colour=red: there are only emit, include, root, allow_shadowed"),
+        ("include=libary/", "include: no file (0 in all) begins with libary/."),
         ("emit=descriptors", "The parameter descriptors=... is missing."),
     ],
 )
 def test_a_wrong_parameter_is_answered_by_a_sentence(parameter: str, sentence: str) -> None:
     assert respond(CodeGeneratorRequest(parameter=parameter)).error.startswith(sentence)
+
+
+def test_prefixes_that_fit_no_file_are_a_mistake(descriptors: FileDescriptorSet) -> None:
+    response = generate(descriptors, "wire_missing.proto", ["emit=rpc", "include=wired", "include=none"])
+    begins = "include: no file (1 in all) begins with wired or none; the first one is wire_missing.proto."
+    assert response.error == begins
+    assert not response.file

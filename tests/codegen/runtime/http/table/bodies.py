@@ -128,6 +128,8 @@ BODIES = [
     _body("Duration", '{"duration": "1"}', _invalid("duration")),
     _body("FieldMask", '{"mask": "f.fooBar,h"}', {"mask": "f.fooBar,h"}),
     _body("FieldMask", '{"mask": ""}', {"mask": ""}),
+    _body("AIP-134: full replacement", '{"mask": "*"}', {"mask": "*"}),
+    _body("AIP-134: nothing stands beside it", '{"mask": "*,h"}', _invalid("mask")),
     _body("FieldMask", '{"mask": "foo_bar"}', _invalid("mask")),
     _body("Struct", '{"struct": {"a": {"b": [1, null, "x", true, {}]}}}', {"struct": {"a": {"b": [1.0, None, "x", True, {}]}}}),
     _body("Struct", '{"struct": {}}', {"struct": {}}),
