@@ -84,7 +84,9 @@ async def test_a_send_is_accepted_with_its_number(alice: Person, bob: Person, pa
 
 async def test_the_same_send_twice_is_one_message(alice: Person, bob: Person) -> None:
     first = await alice.send(bob, "once", cmid="same")
-    assert await alice.send(bob, "once", cmid="same") == first
+    again = await alice.send(bob, "once", cmid="same")
+    assert again["message"] == first["message"]
+    assert again["state"] in {first["state"], "DURABLE"}  # it may have got there in the meantime
     other = await alice.http.post(
         "/v1/messages",
         json={"clientMessageId": "same", "toUserId": bob.id, "text": "other"},
