@@ -45,6 +45,9 @@ class BoundedHttp(HttpToolsProtocol):
         self._refused = False
         self._timer: asyncio.TimerHandle | None = None
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Says nothing: anybody may ask for an upgrade, and there is nothing for an operator to do."""
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Waits for a first head."""
         super().connection_made(transport)

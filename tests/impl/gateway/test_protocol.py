@@ -121,6 +121,15 @@ async def test_what_is_not_http_is_refused_as_everything_else(served: Settings, 
     _assert_refused(await _exchange(served, data), 400, "MALFORMED_BODY")
 
 
+async def test_who_asks_for_an_upgrade_is_answered_and_fills_no_log(
+    served: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    upgrade = b"upgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: YQ==\r\n"
+    answer = await _exchange(served, _GET + upgrade + b"connection: upgrade, close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert [record for record in caplog.records if record.levelname == "WARNING"] == []
+
+
 async def test_the_answer_to_an_earlier_request_is_not_mistaken(served: Settings) -> None:
     answer = await _exchange(served, _GET + b"\r\n" + b"nonsense\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 200 ")
